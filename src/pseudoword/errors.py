@@ -1,0 +1,88 @@
+"""Every exception that this package raises on purpose.
+
+    PseudowordError
+    ├─ BadInput             the user must act: one line, exit code 2
+    │   ├─ BadOption          a setting is out of range, malformed or contradicts another
+    │   ├─ BadFile            a file is missing, of another kind, or damaged
+    │   │   └─ UnsafePickle     a pickle names something that is not on the allow-list
+    │   ├─ BadModel           a folder or hub id is no model that can be used here
+    │   ├─ BadPictures        a folder holds no pictures, or they changed under a run
+    │   ├─ NameTaken          writing would replace something that is there
+    │   └─ WrongFamily        an embedding does not fit the model
+    └─ TrainingDiverged     loss or rows are no longer finite; the last good state is kept
+
+An error says what was got, what was expected and the next move.
+"""
+
+
+class PseudowordError(Exception):
+    """Root of all errors that this package raises on purpose."""
+
+
+class BadInput(PseudowordError):
+    """Input that the user must change.
+
+    Args:
+        got: what was found, with its name or value.
+        expected: what would have been right; may be empty where `got` says it all.
+        next_move: what the user does now, as a sentence or a command.
+    """
+
+    def __init__(self, got: str, *, expected: str = "", next_move: str = "") -> None:
+        self.got = got
+        self.expected = expected
+        self.next_move = next_move
+        super().__init__(got, expected, next_move)
+
+    def __str__(self) -> str:
+        text = self.got.rstrip(".")
+        if self.expected:
+            text += f"; expected {self.expected.rstrip('.')}"
+        if self.next_move:
+            text += f". {self.next_move.rstrip('.')}"
+        return " ".join(f"{text}.".split())
+
+
+class BadOption(BadInput):
+    """A setting is out of range, malformed or contradicts another."""
+
+
+class BadFile(BadInput):
+    """A file is missing, of another kind than expected, or damaged."""
+
+
+class UnsafePickle(BadFile):
+    """A pickle names something that is not on the allow-list; nothing of it was run."""
+
+
+class BadModel(BadInput):
+    """A folder or hub id is no model that can be used here."""
+
+
+class BadPictures(BadInput):
+    """A folder holds no pictures, or they are not the ones that a run began with."""
+
+
+class NameTaken(BadInput):
+    """Writing would replace something that is already there."""
+
+
+class WrongFamily(BadInput):
+    """An embedding does not fit the loaded model."""
+
+
+class TrainingDiverged(PseudowordError):
+    """Loss or rows are no longer finite.
+
+    Args:
+        step: the optimiser step at which it was noticed.
+        kept: where the last good state lies.
+    """
+
+    def __init__(self, step: int, kept: str) -> None:
+        self.step = step
+        self.kept = kept
+        super().__init__(
+            f"step {step}: the loss is not a finite number; the state before it is kept in {kept}. "
+            "Start again with a lower --learning-rate, or with --precision fp32."
+        )

@@ -1,0 +1,114 @@
+"""Atomic writes, content hashes and safe names; knows no file format.
+
+Invariant: a reader sees the old file or the new one, never half of either. A write goes to a temporary
+name in the same folder, is flushed to disk and then renamed over the target.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+from pseudoword.errors import BadOption
+
+_BLOCK = 1 << 20
+_NAME = re.compile(r"[^\W_][\w .-]*", re.UNICODE)
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10))}
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it over `path` when the block ends well.
+
+    The temporary name keeps the suffix, for writers that choose a format by it. The folder is made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def atomic_write(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` so that no reader ever sees a part of it."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as indented UTF-8 JSON, atomically."""
+    atomic_write(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of the whole file, read in blocks of one MiB."""
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while block := handle.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class HashCache:
+    """sha256 by (path, size, mtime_ns), kept in a JSON file so that large files are hashed once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._known = _read_known(path)
+
+    def sha256(self, file: Path) -> str:
+        """Hex digest of `file`, from the cache when the file has not changed since."""
+        stat = file.stat()
+        key = str(file.resolve())
+        stamp = f"{stat.st_size}:{stat.st_mtime_ns}"
+        known = self._known.get(key)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        digest = sha256(file)
+        self._known[key] = [stamp, digest]
+        write_json(self.path, self._known)
+        return digest
+
+
+def _read_known(path: Path) -> dict[str, list[str]]:
+    try:
+        loaded = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}  # a lost or damaged cache costs time, never correctness
+    if not isinstance(loaded, dict):
+        return {}
+    entries = cast("dict[str, object]", loaded)
+    return {key: cast("list[str]", value) for key, value in entries.items() if _is_entry(value)}
+
+
+def _is_entry(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and len(cast("list[object]", value)) == 2
+        and all(isinstance(part, str) for part in cast("list[object]", value))
+    )
+
+
+def check_name(name: str) -> str:
+    """Return `name` if it can be a file's stem on every system and a word in a prompt.
+
+    Raises:
+        BadOption: the name is empty, too long, starts with punctuation or holds anything but letters,
+            digits, `.`, `_`, `-` and spaces.
+    """
+    fits = _NAME.fullmatch(name) and len(name) <= 100 and not name.endswith((" ", "."))
+    if not fits or name.split(".")[0].lower() in _RESERVED:
+        raise BadOption(
+            f"name {name!r}",
+            expected="letters, digits, '.', '_', '-' or spaces, beginning with a letter or digit (at most 100)",
+            next_move="Choose another name",
+        )
+    return name
