@@ -1,0 +1,34 @@
+"""Containers: what carries an embedding's raw mapping from keys to tensors and plain values.
+
+One file per container, recognised by content, never by extension. A container knows no layout of keys.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pseudoword.embeddings.containers import safetensors_file, torch_legacy, torch_zip
+from pseudoword.embeddings.containers.raw import Raw
+
+__all__ = ["CONTAINERS", "Container", "Raw", "container_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """One row of the table."""
+
+    name: str
+    recognise: Callable[[bytes], bool]
+    read: Callable[[bytes, str], Raw]
+    """Content and a label for errors → raw object; raises BadFile or UnsafePickle."""
+
+
+CONTAINERS: tuple[Container, ...] = (
+    Container(name="torch-zip", recognise=torch_zip.recognise, read=torch_zip.read),
+    Container(name="torch-legacy", recognise=torch_legacy.recognise, read=torch_legacy.read),
+    Container(name="safetensors", recognise=safetensors_file.recognise, read=safetensors_file.read),
+)
+
+
+def container_of(content: bytes) -> Container | None:
+    """The container that this content is in, or None."""
+    return next((container for container in CONTAINERS if container.recognise(content)), None)
