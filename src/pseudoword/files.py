@@ -8,7 +8,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -17,20 +18,29 @@ from pseudoword.errors import BadOption
 
 _BLOCK = 1 << 20
 _NAME = re.compile(r"[^\W_][\w .-]*", re.UNICODE)
-_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10))}
+_MAX_NAME = 150
+"""Bytes in UTF-8; file systems take 255, and run folders and temporary names add to it."""
+
+_RESERVED = {
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10)),
+}
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Generator[Path]:
     """Yield a temporary path beside `path`; rename it over `path` when the block ends well.
 
     The temporary name keeps the suffix, for writers that choose a format by it. The folder is made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_ident()}.tmp{path.suffix}")
     try:
         yield temporary
-        with temporary.open("rb") as handle:
+        with temporary.open("r+b") as handle:  # Windows flushes only what is open for writing
             os.fsync(handle.fileno())
         temporary.replace(path)
     finally:
@@ -104,11 +114,12 @@ def check_name(name: str) -> str:
         BadOption: the name is empty, too long, starts with punctuation or holds anything but letters,
             digits, `.`, `_`, `-` and spaces.
     """
-    fits = _NAME.fullmatch(name) and len(name) <= 100 and not name.endswith((" ", "."))
-    if not fits or name.split(".")[0].lower() in _RESERVED:
+    fits = _NAME.fullmatch(name) and len(name.encode()) <= _MAX_NAME and not name.endswith((" ", "."))
+    if not fits or name.split(".")[0].rstrip().lower() in _RESERVED:
         raise BadOption(
             f"name {name!r}",
-            expected="letters, digits, '.', '_', '-' or spaces, beginning with a letter or digit (at most 100)",
+            expected="letters, digits, '.', '_', '-' or spaces, beginning with a letter or digit "
+            f"(at most {_MAX_NAME} bytes)",
             next_move="Choose another name",
         )
     return name

@@ -1,8 +1,8 @@
 """Provenance on its way into files and back: A1111's fields, and ours beside them.
 
-A1111 knows `name`, `step`, `sd_checkpoint` (short hash) and `sd_checkpoint_name` (reference a1111.md §1.3); some
-trainers put the same fields, JSON-encoded, into a safetensors header (trainers.md §3, F10). All that is known
-goes under `pseudoword`.
+A1111 knows `name`, `step`, `sd_checkpoint` (short hash) and `sd_checkpoint_name` (reference a1111.md §1.3);
+some trainers put the same fields, JSON-encoded, into a safetensors header (trainers.md §3, F10). All that is
+known goes under `pseudoword`.
 """
 
 import json
@@ -39,10 +39,8 @@ def _interned(value: object) -> object:
 
 def header_fields(embedding: Embedding) -> dict[str, str]:
     """`name` and the known fields as texts for a safetensors header."""
-    theirs = {
-        key: value for key, value in a1111_fields(embedding).items() if key != _OURS and value is not None
-    }
-    fields = {key: str(value) for key, value in theirs.items()}
+    theirs = {key: value for key, value in a1111_fields(embedding).items() if key != _OURS}
+    fields = {key: str(value) for key, value in theirs.items() if value is not None}
     ours = embedding.provenance.to_plain()
     return {**fields, _OURS: json.dumps(ours, ensure_ascii=False)} if ours else fields
 
@@ -63,9 +61,9 @@ def from_fields(fields: Mapping[str, object]) -> Provenance:
 
 
 def _whole(step: object) -> object:
-    return (
-        int(step) if isinstance(step, str) and step.isascii() and step.isdigit() and len(step) < 12 else step
-    )
+    if isinstance(step, str) and step.isascii() and step.isdigit() and len(step) < 12:
+        return int(step)
+    return step
 
 
 def _unquoted(text: object) -> object:

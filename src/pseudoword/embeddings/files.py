@@ -120,7 +120,7 @@ def embedding_to_bytes(embedding: Embedding, suffix: str) -> bytes:
     """The file's content for a suffix; the same bytes for the same embedding.
 
     `.safetensors` and the one-encoder `.pt` carry the provenance. A `.pt` with two encoders and a `.bin` hold
-    the vectors alone: A1111 takes every value of the first for a tensor, and the second may have one key only.
+    the vectors alone: A1111 takes every value of the first for a tensor; the second may have one key only.
 
     Raises:
         BadOption: an unknown suffix, or a layout that has no room for this embedding.

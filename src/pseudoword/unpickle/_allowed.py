@@ -85,9 +85,7 @@ def _counts(values: object) -> tuple[int, ...]:
     if not isinstance(values, tuple | list) or len(values) > _MAX_DIMENSIONS:
         raise BadFile("a tensor whose shape is no short list")
     counts = tuple(cast("tuple[object, ...]", values))
-    if any(
-        not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < 1 << 40 for count in counts
-    ):
+    if not all(type(count) is int and 0 <= count < 1 << 40 for count in counts):
         raise BadFile("a tensor whose shape is not made of counts")
     return cast("tuple[int, ...]", counts)
 
@@ -111,15 +109,9 @@ def _rebuild_tensor(
 
 
 def _rebuild_tensor_v3(
-    storage: object,
-    offset: object,
-    size: object,
-    stride: object,
-    _grad: object,
-    _hooks: object,
-    *rest: object,
+    storage: object, offset: object, size: object, stride: object, *rest: object
 ) -> torch.Tensor:
-    dtype = rest[0] if rest else None
+    dtype = rest[2] if len(rest) > 2 else None  # behind requires_grad and the backward hooks
     if not isinstance(dtype, torch.dtype):
         raise BadFile("a tensor without a number type")
     return _storage(storage).tensor(offset, size, stride, dtype)
@@ -205,11 +197,8 @@ class _Array(Node):
             self.built = torch.empty(sizes, dtype=dtype)
             return
         flat = torch.frombuffer(content, dtype=dtype)
-        self.built = (
-            flat.reshape(sizes[::-1]).permute(*reversed(range(len(sizes))))
-            if is_fortran
-            else flat.reshape(sizes)
-        )
+        by_columns = tuple(reversed(range(len(sizes))))
+        self.built = flat.reshape(sizes[::-1]).permute(by_columns) if is_fortran else flat.reshape(sizes)
 
 
 def _encode(text: object, encoding: object = "latin1") -> bytes:

@@ -1,7 +1,8 @@
 """The zip that `torch.save` writes, reduced on writing to the members that every reader takes.
 
-A1111 1.10 refuses a zip with any other member than `<dir>/data.pkl`, `<dir>/data/<digits>`, `<dir>/version` and
-`<dir>/byteorder` (reference a1111.md §1.6); torch ≥ 2.7 adds two. Stored, dated 1980: the same bytes every time.
+A1111 1.10 refuses a zip with any other member than `<dir>/data.pkl`, `<dir>/data/<digits>`, `<dir>/version`
+and `<dir>/byteorder` (reference a1111.md §1.6); torch ≥ 2.7 adds two. Stored and dated 1980, so that the
+bytes are the same every time.
 """
 
 import io

@@ -1,0 +1,79 @@
+"""Which files of a folder may be embeddings, and what tells that one of them changed."""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+SUFFIXES = (".safetensors", ".pt", ".bin")
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Size and time of change; with the path, what a file is recognised by without reading it."""
+
+    size: int
+    mtime_ns: int
+
+
+def fingerprint(status: os.stat_result) -> Fingerprint:
+    """The fingerprint in a file's status."""
+    return Fingerprint(status.st_size, status.st_mtime_ns)
+
+
+def find_files(root: str) -> dict[str, Fingerprint | str]:
+    """Every candidate below `root`, by path in sorted order: its fingerprint, or why it cannot be looked at.
+
+    Folders are followed through symbolic links, each real folder once, so that links cannot make a loop.
+    Names that begin with a dot (unfinished writes, other systems' side files) are left out, folders' are not.
+    A root that is missing has no files.
+    """
+    found = dict(_walk(root))
+    return dict(sorted(found.items(), key=lambda item: item[0].replace(os.sep, "/")))
+
+
+def _walk(root: str) -> Iterator[tuple[str, Fingerprint | str]]:
+    seen: set[tuple[int, int]] = set()
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            entries = _list_once(folder, seen)
+        except FileNotFoundError:
+            continue  # never made, or removed since it was listed: there is nothing to report
+        except OSError as problem:
+            yield folder, f"the folder cannot be read: {problem.strerror or problem}"
+            continue
+        for entry in entries:
+            if _is_folder(entry):
+                waiting.append(entry.path)
+            elif entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith("."):
+                yield entry.path, _look(entry)
+
+
+def _list_once(folder: str, seen: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
+    """Entries in reverse order of names, so that a stack takes them forwards; none for a known folder."""
+    status = os.stat(folder)  # noqa: PTH116  # a Path per folder would slow every re-scan
+    identity = (status.st_dev, status.st_ino)
+    if identity in seen:
+        return []
+    seen.add(identity)
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name, reverse=True)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link that leads nowhere or in a circle; `_look` names it if its suffix counts
+
+
+def _look(entry: os.DirEntry[str]) -> Fingerprint | str:
+    try:
+        status = entry.stat()
+    except OSError as problem:
+        return f"the file cannot be read: {problem.strerror or problem}"
+    if not stat.S_ISREG(status.st_mode):
+        return "this is no regular file"  # opening a pipe would wait for its writer
+    return fingerprint(status)
