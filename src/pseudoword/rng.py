@@ -26,9 +26,7 @@ def _stream(seed: int, purpose: str, step: int, sample: int) -> np.random.Genera
     return np.random.Generator(np.random.Philox(key=key.astype(np.uint64)))
 
 
-def normal(
-    shape: Sequence[int], seed: int, purpose: str, step: int = 0, samples: Sequence[int] = (0,)
-) -> torch.Tensor:
+def normal(shape: Sequence[int], seed: int, purpose: str, step: int = 0, samples: Sequence[int] = (0,)) -> torch.Tensor:
     """Standard normal float32 draws of shape (len(samples), *shape), one keyed stream per sample."""
     draws = [_stream(seed, purpose, step, n).standard_normal(tuple(shape), dtype=np.float32) for n in samples]
     return torch.from_numpy(np.stack(draws))

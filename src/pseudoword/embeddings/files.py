@@ -64,17 +64,13 @@ def embedding_from_bytes(content: bytes, name: str, *, label: str) -> Embedding:
     """
     container = container_of(content)
     if container is None:
-        raise BadFile(
-            f"{label}: {_describe(content)}", expected="an embedding (.safetensors, .pt or .bin by content)"
-        )
+        raise BadFile(f"{label}: {_describe(content)}", expected="an embedding (.safetensors, .pt or .bin by content)")
     raw = container.read(content, label)
     try:
         vectors = layout_of(raw.value).to_vectors(cast("dict[str, object]", raw.value))
         return Embedding(name=name, vectors=vectors, provenance=_provenance(raw))
     except BadFile as problem:
-        raise BadFile(
-            f"{label}: {problem.got}", expected=problem.expected, next_move=problem.next_move
-        ) from None
+        raise BadFile(f"{label}: {problem.got}", expected=problem.expected, next_move=problem.next_move) from None
     except (ValueError, RuntimeError) as problem:
         raise BadFile(f"{label}: {problem}", next_move="Use another file; this one is damaged") from problem
 

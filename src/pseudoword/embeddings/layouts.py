@@ -30,10 +30,7 @@ _MANY = 32
 """More tensors than this in one mapping are a model or a LoRA, not embeddings."""
 
 _WIDTH_SLOTS: Mapping[int, str] = {
-    width: slot
-    for family in FAMILIES.values()
-    if len(family.widths) == 1
-    for slot, width in family.widths.items()
+    width: slot for family in FAMILIES.values() if len(family.widths) == 1 for slot, width in family.widths.items()
 }
 
 

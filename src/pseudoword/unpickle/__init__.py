@@ -46,9 +46,7 @@ def load_pickle(path: Path) -> object:
     """
     try:
         if path.stat().st_size > MAX_FILE:
-            raise BadFile(
-                f"{path.name}: {path.stat().st_size >> 20} MiB", expected=f"at most {MAX_FILE >> 20} MiB"
-            )
+            raise BadFile(f"{path.name}: {path.stat().st_size >> 20} MiB", expected=f"at most {MAX_FILE >> 20} MiB")
         content = path.read_bytes()
     except OSError as problem:
         raise BadFile(f"{path.name}: {problem.strerror or problem}") from problem

@@ -56,9 +56,7 @@ class Storage:
     content: bytearray
     dtype: torch.dtype | None
 
-    def tensor(
-        self, offset: object, size: object, stride: object, dtype: torch.dtype | None = None
-    ) -> torch.Tensor:
+    def tensor(self, offset: object, size: object, stride: object, dtype: torch.dtype | None = None) -> torch.Tensor:
         """A view of shape `size`; offset and stride count values.
 
         Raises:
@@ -102,15 +100,11 @@ def _tensor(value: object) -> torch.Tensor:
     return value
 
 
-def _rebuild_tensor(
-    storage: object, offset: object, size: object, stride: object, *_: object
-) -> torch.Tensor:
+def _rebuild_tensor(storage: object, offset: object, size: object, stride: object, *_: object) -> torch.Tensor:
     return _storage(storage).tensor(offset, size, stride)
 
 
-def _rebuild_tensor_v3(
-    storage: object, offset: object, size: object, stride: object, *rest: object
-) -> torch.Tensor:
+def _rebuild_tensor_v3(storage: object, offset: object, size: object, stride: object, *rest: object) -> torch.Tensor:
     dtype = rest[2] if len(rest) > 2 else None  # behind requires_grad and the backward hooks
     if not isinstance(dtype, torch.dtype):
         raise BadFile("a tensor without a number type")
@@ -207,6 +201,12 @@ def _encode(text: object, encoding: object = "latin1") -> bytes:
     return text.encode("latin-1")
 
 
+def _empty_bytes(*arguments: object) -> bytes:
+    if arguments:
+        raise BadFile("bytes made from something else")
+    return b""  # protocol 2 has no other way to write it
+
+
 def _ordered_dict(*arguments: object) -> dict[object, object]:
     if arguments:
         raise BadFile("an OrderedDict with arguments")
@@ -222,6 +222,8 @@ def _set(items: object = ()) -> set[object]:
 
 _FUNCTIONS: dict[str, Callable[..., object]] = {
     "collections.OrderedDict": _ordered_dict,
+    "builtins.bytes": _empty_bytes,
+    "__builtin__.bytes": _empty_bytes,
     "builtins.set": _set,
     "__builtin__.set": _set,
     "_codecs.encode": _encode,

@@ -24,9 +24,7 @@ _MAX_HEADER = 100_000_000
 
 def recognise(content: bytes) -> bool:
     """Whether the content begins with a plausible header length and an opening brace."""
-    return (
-        content[_LENGTH : _LENGTH + 1] == b"{" and int.from_bytes(content[:_LENGTH], "little") <= _MAX_HEADER
-    )
+    return content[_LENGTH : _LENGTH + 1] == b"{" and int.from_bytes(content[:_LENGTH], "little") <= _MAX_HEADER
 
 
 def read(content: bytes, label: str) -> Raw:

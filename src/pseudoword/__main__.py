@@ -1,0 +1,5 @@
+"""`python -m pseudoword` is `pseudoword`."""
+
+from pseudoword.cli.main import run
+
+run()

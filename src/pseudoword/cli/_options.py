@@ -1,0 +1,79 @@
+"""Command-line parameters made from option dataclasses, so that an option is declared once."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from pseudoword.cli._errors import clear_errors
+from pseudoword.settings import Settings
+
+_FOLDER_HELP = {
+    "embeddings_dir": "Folder of the embeddings.",
+    "outputs_dir": "Folder for pictures.",
+    "runs_dir": "Folder of the training runs.",
+}
+
+
+def command_from(options: type, folders: tuple[str, ...]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a function `f(options, settings)` the parameters of a dataclass and of some folders.
+
+    Fields without a default become arguments, the others options; help comes from the field's metadata.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        def command(**values: Any) -> None:
+            chosen = {name: path for name in folders if (path := values.pop(name)) is not None}
+            settings = Settings.from_environment()
+            with clear_errors():
+                function(options(**values), _with_folders(settings, chosen))
+
+        hints = get_type_hints(options)
+        parameters = [_parameter(field, hints[field.name]) for field in fields(options)]
+        parameters += [_folder_parameter(name) for name in folders]
+        command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        command.__doc__ = function.__doc__
+        command.__name__ = function.__name__
+        return command
+
+    return decorate
+
+
+def folder_options(**chosen: Path | None) -> Settings:
+    """Settings of the environment with the folders that were given."""
+    return _with_folders(Settings.from_environment(), {k: v for k, v in chosen.items() if v is not None})
+
+
+def _with_folders(settings: Settings, chosen: dict[str, Path]) -> Settings:
+    from dataclasses import replace
+
+    return replace(settings, **{name: path.expanduser() for name, path in chosen.items()})
+
+
+def _parameter(field: "Field[Any]", hint: Any) -> inspect.Parameter:
+    about = field.metadata
+    if field.default is MISSING:
+        declared = typer.Argument(help=about["help"], metavar=about.get("metavar", field.name.upper()))
+        default = inspect.Parameter.empty
+    else:
+        flags = [f"--{field.name.replace('_', '-')}"] + ([about["short"]] if "short" in about else [])
+        declared = typer.Option(*flags, help=about["help"], show_default=field.default not in (None, ""))
+        default = field.default
+    return inspect.Parameter(
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, declared]
+    )
+
+
+def _folder_parameter(name: str) -> inspect.Parameter:
+    flag = f"--{name.replace('_', '-')}"
+    declared = typer.Option(flag, help=_FOLDER_HELP[name], show_default=name.removesuffix("_dir"))
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[Path | None, declared],
+    )

@@ -1,0 +1,138 @@
+"""Draws events: one progress bar with loss, steps/s and time left; lines above it for what stays."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import singledispatchmethod
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from pseudoword import events
+
+_SMOOTHING = 0.9
+_LINE_EVERY = 10.0
+"""Seconds between progress lines where no bar can be drawn."""
+
+
+class Display:
+    """Shows events as they come; use as a context manager around the loop."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[detail]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._label = ""
+        self._loss = 0.0
+        self._seconds = 0.0
+        self._last_line = time.monotonic()
+        self.run: Path | None = None
+        self.step = 0
+
+    def __enter__(self) -> "Display":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    @singledispatchmethod
+    def show(self, event: events.Event) -> None:
+        """Draw one event; those without a rule are for other fronts."""
+
+    @show.register
+    def _(self, event: events.Progress) -> None:
+        self._advance(event.label, event.done, event.total, "")
+
+    @show.register
+    def _(self, event: events.Warned) -> None:
+        self._line(f"[yellow]note:[/] {_plain(event.message)}")
+
+    @show.register
+    def _(self, event: events.RunStarted) -> None:
+        self.run, self.step = event.run, event.step
+        self._line(
+            f"{'continuing' if event.step else 'learning'} [bold]{_plain(event.name)}[/] from "
+            f"{event.num_pictures} pictures: {event.num_vectors} vectors, {event.num_steps} steps, "
+            f"{event.device}, {event.precision}; run folder {_plain(str(event.run))}"
+        )
+
+    @show.register
+    def _(self, event: events.StepDone) -> None:
+        first = self._label != "learning"
+        self._loss = event.loss if first else _smooth(self._loss, event.loss)
+        self._seconds = event.seconds if first else _smooth(self._seconds, event.seconds)
+        self.step = event.step
+        detail = f"loss {self._loss:.4f}  {1 / self._seconds:.2f} steps/s"
+        self._advance("learning", event.step, event.num_steps, detail)
+
+    @show.register
+    def _(self, event: events.Evaluated) -> None:
+        best = "  (best so far)" if event.best and event.step else ""
+        self._line(f"  after step {event.step:>5}: fixed-batch loss {event.loss:.4f}{best}")
+
+    @show.register
+    def _(self, event: events.Saved) -> None:
+        if not event.what.startswith("copy"):
+            self._line(f"wrote {_plain(str(event.path))}  ({event.what})")
+
+    @show.register
+    def _(self, event: events.Previewed) -> None:
+        self._line(f"  after step {event.step:>5}: preview {_plain(str(event.path))}")
+
+    @show.register
+    def _(self, event: events.PictureDone) -> None:
+        if event.path is not None:
+            self._line(f"wrote {_plain(str(event.path))}  (seed {event.seed})")
+
+    @show.register
+    def _(self, event: events.RunEnded) -> None:
+        speed = f", {event.seconds_per_step:.3f} s per step" if event.seconds_per_step else ""
+        best = ""
+        if event.best_loss is not None:
+            best = f"; lowest fixed-batch loss {event.best_loss:.4f} after step {event.best_step}"
+        self._line(f"done: {event.step} steps{speed}{best}")
+
+    def _advance(self, label: str, done: int, total: int, detail: str) -> None:
+        if label != self._label:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(label, total=total, completed=done, detail=detail)
+            self._label = label
+        assert self._task is not None
+        self._bar.update(self._task, completed=done, total=total, detail=detail)
+        if not self._console.is_terminal and time.monotonic() - self._last_line > _LINE_EVERY:
+            self._last_line = time.monotonic()
+            self._line(f"  {label}: {done}/{total}  {detail}")
+
+    def _line(self, markup: str) -> None:
+        self._console.print(markup, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def display() -> Iterator[Display]:
+    """A display on stdout."""
+    with Display(Console()) as shown:
+        yield shown
+
+
+def _smooth(old: float, new: float) -> float:
+    return _SMOOTHING * old + (1 - _SMOOTHING) * new
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

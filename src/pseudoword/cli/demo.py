@@ -1,0 +1,41 @@
+"""`pseudoword demo`."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pseudoword.cli._errors import INTERRUPTED, clear_errors
+from pseudoword.settings import Settings
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for what the demo makes.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
+) -> None:
+    """Teach the bundled model a word from the sample pictures, and show it before and after."""
+    from pseudoword.cli._interrupt import show_until_stopped
+
+    with clear_errors():
+        from pseudoword.services.demo import STYLE, run_demo
+
+        _, stopped = show_until_stopped(run_demo(out, Settings.from_environment(), seed=seed))
+    if stopped:
+        raise typer.Exit(INTERRUPTED)
+    program = _program()
+    typer.echo("\nTry next:")
+    typer.echo(f'  {program} generate "a fish, {STYLE.word} style" --embeddings-dir {out}')
+    typer.echo(f"  {program} train mystyle YOUR_PICTURES --template style --init silhouette")
+    typer.echo(f"  {program} resume {out}/runs/{STYLE.word} --steps {2 * STYLE.steps} --embeddings-dir {out}")
+
+
+def _program() -> str:
+    """How this program was called, if its plain name would not be found."""
+    if shutil.which("pseudoword"):
+        return "pseudoword"
+    called = Path(sys.argv[0])
+    if called.is_absolute() and called.is_relative_to(Path.cwd()):
+        return str(called.relative_to(Path.cwd()))
+    return str(called)

@@ -1,0 +1,42 @@
+"""`pseudoword generate`."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from pseudoword.cli._errors import INTERRUPTED
+from pseudoword.cli._options import command_from
+from pseudoword.generation.options import GenerateOptions
+from pseudoword.models.folder import BUNDLED
+from pseudoword.settings import DEVICES, PRECISIONS, Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateCommand(GenerateOptions):
+    """A request, and what it runs on."""
+
+    model: str = field(default=BUNDLED, metadata={"help": "bundled, a folder in diffusers' layout, or a hub id."})
+    device: str = field(default="auto", metadata={"help": " | ".join(DEVICES)})
+    precision: str = field(default="auto", metadata={"help": " | ".join(PRECISIONS)})
+    output: Path | None = field(
+        default=None, metadata={"help": "File of the picture. Default: numbered, in the outputs folder."}
+    )
+
+    def request(self) -> GenerateOptions:
+        """The part that txt2img wants."""
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(GenerateOptions)}
+        return GenerateOptions(**values)
+
+
+@command_from(GenerateCommand, ("embeddings_dir", "outputs_dir"))
+def generate(options: GenerateCommand, settings: Settings) -> None:
+    """Draw pictures from a prompt; words of the embeddings folder are used by writing their names."""
+    from pseudoword.cli._interrupt import show_until_stopped
+    from pseudoword.services.generate import Studio
+
+    studio = Studio.open(settings, model=options.model, device=options.device, precision=options.precision)
+    _, stopped = show_until_stopped(studio.draw_and_save(options.request(), options.output))
+    if stopped:
+        raise typer.Exit(INTERRUPTED)

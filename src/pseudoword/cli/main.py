@@ -1,0 +1,41 @@
+"""The `pseudoword` command."""
+
+from typing import Annotated
+
+import typer
+
+from pseudoword._version import __version__
+from pseudoword.cli.demo import demo
+from pseudoword.cli.generate import generate
+from pseudoword.cli.train import resume, train
+
+app = typer.Typer(
+    name="pseudoword",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (train, resume, generate, demo):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pseudoword {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Teach a text-to-image model a new word from a few pictures; use it by writing its name."""
+
+
+def run() -> None:
+    """Entry point of the installed script."""
+    app()

@@ -1,0 +1,139 @@
+"""Encodes prompts with learned words in them, for one or for two text encoders.
+
+Per encoder: text → token ids → learned words found → chunks of 77 ids, words' ids above the vocabulary →
+hidden states, chunks laid end to end. The pooled vector (SDXL) is read at the position where *we* put the
+first end token: transformers looks for it with `argmax` over the ids when `eos_token_id` is 2, as the
+published configurations have it, and would find a learned row instead.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+
+from pseudoword.conditioning.matching import Piece, Placement, Trigger, find_words, split_chunks, words_in
+from pseudoword.conditioning.vocabulary import ExtendedVocabulary, extend, extra_rows
+from pseudoword.errors import WrongFamily
+from pseudoword.families import describe
+from pseudoword.models.protocols import BaseModel, Conditioning, TextEncoder
+
+Words = Mapping[str, Mapping[str, torch.Tensor]]
+"""Name → slot → rows [n, width]; the names are what is written in prompts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    hidden: torch.Tensor
+    pooled: torch.Tensor | None
+
+
+class Conditioner:
+    """Turns prompts into conditioning for one model; holds no words of its own."""
+
+    def __init__(self, model: BaseModel) -> None:
+        self.model = model
+        self._vocabularies: dict[str, ExtendedVocabulary] = {e.slot: extend(e) for e in model.encoders}
+        self._ids: dict[tuple[str, str], tuple[int, ...]] = {}
+
+    def encode(self, prompts: Sequence[str], words: Words) -> Conditioning:
+        """Hidden states [len(prompts), 77·k, d] and the pooled vector; gradients flow into the words' rows.
+
+        Prompts shorter than the longest are filled up with empty chunks. Equal prompts are encoded once.
+
+        Raises:
+            WrongFamily: a word that is used does not have this model's slots and widths.
+        """
+        distinct = list(dict.fromkeys(prompts))
+        num_chunks = max(self._num_chunks(prompt, words) for prompt in distinct)
+        parts = [self._encode_with(encoder, distinct, words, num_chunks) for encoder in self.model.encoders]
+        pooled = next((part.pooled for part in parts if part.pooled is not None), None)
+        encoded = Conditioning(torch.cat([part.hidden for part in parts], dim=-1), pooled)
+        return encoded.select([distinct.index(prompt) for prompt in prompts])
+
+    def words_in(self, prompt: str, words: Words) -> list[str]:
+        """Names of the learned words that this prompt uses, in order of appearance."""
+        return words_in(self._pieces(self.model.encoders[0], prompt, words))
+
+    def fits(self, vectors: Mapping[str, torch.Tensor]) -> bool:
+        """Whether these vectors have exactly this model's slots and widths."""
+        return {slot: rows.shape[-1] for slot, rows in vectors.items()} == self.model.widths()
+
+    def token_ids(self, encoder: TextEncoder, text: str) -> tuple[int, ...]:
+        """Ids of `text` without start and end token."""
+        key = (encoder.slot, text)
+        if key not in self._ids:
+            self._ids[key] = tuple(encoder.tokenizer(text, add_special_tokens=False).input_ids)
+        return self._ids[key]
+
+    def _num_chunks(self, prompt: str, words: Words) -> int:
+        return max(len(split_chunks(self._pieces(e, prompt, words))) for e in self.model.encoders)
+
+    def _pieces(self, encoder: TextEncoder, prompt: str, words: Words) -> list[Piece]:
+        triggers = [
+            Trigger(name, self.token_ids(encoder, name), len(next(iter(vectors.values()))))
+            for name, vectors in words.items()
+        ]
+        return find_words(self.token_ids(encoder, prompt), triggers)
+
+    def _encode_with(self, encoder: TextEncoder, prompts: Sequence[str], words: Words, num_chunks: int) -> _Encoded:
+        chunks: list[list[Piece]] = []
+        for prompt in prompts:
+            own = split_chunks(self._pieces(encoder, prompt, words))
+            chunks += own + [[] for _ in range(num_chunks - len(own))]
+        rows, first_row = self._rows(encoder, words_in([piece for chunk in chunks for piece in chunk]), words)
+        laid = [_lay_out(encoder, chunk, first_row) for chunk in chunks]
+        ids = torch.tensor([ids for ids, _ in laid], device=self.model.device)
+        with extra_rows(self._vocabularies[encoder.slot], rows):
+            output = cast("Any", encoder.module)(ids, output_hidden_states=encoder.penultimate)
+        hidden = output.hidden_states[-2] if encoder.penultimate else output.last_hidden_state
+        pooled = None
+        if encoder.pools:
+            ends = torch.tensor([end for _, end in laid[::num_chunks]], device=self.model.device)
+            pooled = _pool(encoder, output.last_hidden_state[::num_chunks], ends)
+        return _Encoded(hidden.reshape(len(prompts), -1, hidden.shape[-1]), pooled)
+
+    def _rows(
+        self, encoder: TextEncoder, used: Iterable[str], words: Words
+    ) -> tuple[torch.Tensor | None, dict[str, int]]:
+        first_row: dict[str, int] = {}
+        stacked: list[torch.Tensor] = []
+        num_rows = 0
+        for name in used:
+            if not self.fits(words[name]):
+                widths = {slot: rows.shape[-1] for slot, rows in words[name].items()}
+                raise WrongFamily(
+                    f"{name!r} was made for {describe(widths)}",
+                    expected=f"an embedding for {describe(self.model.widths())}",
+                    next_move="Train the word on this model, or load the model that it was made for",
+                )
+            first_row[name] = num_rows
+            rows = words[name][encoder.slot]
+            stacked.append(rows.to(self.model.device))
+            num_rows += len(rows)
+        return (torch.cat(stacked) if stacked else None), first_row
+
+
+def _lay_out(encoder: TextEncoder, chunk: Sequence[Piece], first_row: Mapping[str, int]) -> tuple[list[int], int]:
+    """77 ids (start, content, end, padding) and the position of the end token."""
+    tokenizer = encoder.tokenizer
+    ids = [tokenizer.bos_token_id]
+    for piece in chunk:
+        if isinstance(piece, Placement):
+            start = encoder.vocabulary_size + first_row[piece.word]
+            ids += range(start, start + piece.num_vectors)
+        else:
+            ids.append(piece)
+    end = len(ids)
+    if end >= encoder.num_positions:
+        raise WrongFamily(
+            f"a word of {end - 1} vectors",
+            expected=f"at most {encoder.num_positions - 2}, which is what one pass of the text encoder takes",
+        )
+    padding = [tokenizer.pad_token_id] * (encoder.num_positions - end - 1)
+    return [*ids, tokenizer.eos_token_id, *padding], end
+
+
+def _pool(encoder: TextEncoder, hidden: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+    at_end = hidden[torch.arange(len(hidden), device=hidden.device), ends]
+    return cast("Any", encoder.module).text_projection(at_end)

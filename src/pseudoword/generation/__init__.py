@@ -1,0 +1,1 @@
+"""Pictures from prompts, as generators of events; infotext, grids and saving plans."""

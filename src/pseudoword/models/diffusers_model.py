@@ -1,0 +1,114 @@
+"""A base model made of diffusers' and transformers' parts, all frozen.
+
+Nothing here has a gradient of its own: `requires_grad` is off everywhere, so a backward pass computes input
+gradients only and ends at the UNet's first cross-attention.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pseudoword.families import Family
+from pseudoword.models.protocols import Conditioning, NoiseSchedule, TextEncoder
+
+_MAX_PLAIN_TOKENS = 256
+"""Up to so many latent positions CPU attention is quicker written out than fused (docs/experiments.md)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiffusersModel:
+    """The one implementation of `protocols.BaseModel`."""
+
+    name: str
+    hash: str
+    source: str
+    family: Family
+    encoders: tuple[TextEncoder, ...]
+    unet: Any
+    vae: Any
+    schedule: NoiseSchedule
+    scheduler_config: Mapping[str, Any]
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def resolution(self) -> int:
+        """Edge in pixels of the pictures that the UNet's configuration names."""
+        size = self.unet.config.sample_size
+        return (size if isinstance(size, int) else size[0]) * self.downscale
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels of the autoencoder's latents."""
+        return self.vae.config.latent_channels
+
+    @property
+    def downscale(self) -> int:
+        """Pixels per latent: the autoencoder halves once per block but the last."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    def widths(self) -> dict[str, int]:
+        """Slot to token-embedding width."""
+        return {encoder.slot: encoder.width for encoder in self.encoders}
+
+    def predict(self, latents: torch.Tensor, timesteps: torch.Tensor, conditioning: Conditioning) -> torch.Tensor:
+        """See `protocols.BaseModel.predict`."""
+        extra: dict[str, Any] = {}
+        if conditioning.pooled is not None:
+            height, width = (edge * self.downscale for edge in latents.shape[-2:])
+            sizes = torch.tensor([[height, width, 0, 0, height, width]], device=self.device, dtype=self.dtype)
+            extra["added_cond_kwargs"] = {
+                "text_embeds": conditioning.pooled.to(self.dtype),
+                "time_ids": sizes.expand(len(latents), -1),
+            }
+        if self.device.type == "cpu":
+            latents = latents.contiguous(memory_format=torch.channels_last)
+        output = self.unet(
+            latents.to(self.device, self.dtype),
+            timesteps.to(self.device),
+            conditioning.hidden.to(self.dtype),
+            return_dict=False,
+            **extra,
+        )[0]
+        return output.float()
+
+    @torch.no_grad()
+    def encode_pictures(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `protocols.BaseModel.encode_pictures`."""
+        posterior = self.vae.encode(pixels.to(self.device, torch.float32)).latent_dist
+        shift, scale = self._shift(), self.vae.config.scaling_factor
+        return (posterior.mean - shift) * scale, posterior.std * scale
+
+    @torch.no_grad()
+    def decode_latents(self, latents: torch.Tensor) -> torch.Tensor:
+        """See `protocols.BaseModel.decode_latents`."""
+        unscaled = latents.to(self.device, torch.float32) / self.vae.config.scaling_factor + self._shift()
+        return self.vae.decode(unscaled, return_dict=False)[0]
+
+    def _shift(self) -> float:
+        return getattr(self.vae.config, "shift_factor", None) or 0.0
+
+
+def prepare(module: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """The module frozen, in evaluation mode, on its device."""
+    return module.to(device=device, dtype=dtype).requires_grad_(False).eval()
+
+
+def tune_unet(unet: Any, device: torch.device) -> Any:
+    """The same network laid out for speed on this device; its mathematics do not change."""
+    if device.type != "cpu":
+        return unet
+    from diffusers.models.attention_processor import AttnProcessor
+
+    if _most_attention_tokens(unet.config) <= _MAX_PLAIN_TOKENS:
+        unet.set_attn_processor(AttnProcessor())
+    return unet.to(memory_format=torch.channels_last)
+
+
+def _most_attention_tokens(config: Any) -> int:
+    size = config.sample_size if isinstance(config.sample_size, int) else max(config.sample_size)
+    kinds = config.down_block_types
+    first = next((level for level, kind in enumerate(kinds) if "CrossAttn" in kind), len(kinds) - 1)
+    return (size // 2**first) ** 2

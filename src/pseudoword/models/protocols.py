@@ -1,0 +1,140 @@
+"""What the other rooms may ask of a base model.
+
+Shapes: b pictures, c latent channels, h × w latent size, k chunks of 77 tokens, d the width that the UNet's
+cross-attention takes (the sum over text encoders for SDXL), p the pooled width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from pseudoword.families import Family
+
+
+@dataclass(frozen=True, slots=True)
+class Conditioning:
+    """What the UNet is told: `hidden` [b, 77·k, d] and, for SDXL, `pooled` [b, p]."""
+
+    hidden: torch.Tensor
+    pooled: torch.Tensor | None = None
+
+    def select(self, indices: Sequence[int]) -> Conditioning:
+        """Rows of the batch by index, repeats allowed; gradients flow."""
+        index = torch.tensor(list(indices), device=self.hidden.device)
+        pooled = None if self.pooled is None else self.pooled.index_select(0, index)
+        return Conditioning(self.hidden.index_select(0, index), pooled)
+
+    def joined(self, other: Conditioning) -> Conditioning:
+        """Both batches, one after the other; they must have the same number of chunks."""
+        pooled = None
+        if self.pooled is not None and other.pooled is not None:
+            pooled = torch.cat([self.pooled, other.pooled])
+        return Conditioning(torch.cat([self.hidden, other.hidden]), pooled)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextEncoder:
+    """A frozen CLIP text encoder with its tokenizer and the way its family uses it."""
+
+    slot: str
+    module: torch.nn.Module
+    tokenizer: Any
+    width: int
+    vocabulary_size: int
+    num_positions: int
+    penultimate: bool
+    """SDXL takes the last but one hidden state without the final norm; the others take the last with it."""
+    pools: bool
+    """Whether the family feeds this encoder's projected pooled vector to the UNet (SDXL's second encoder)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseSchedule:
+    """`alphas_cumprod` [T] in float32 on the CPU, and what the UNet predicts: `epsilon` or `v_prediction`."""
+
+    alphas_cumprod: torch.Tensor
+    prediction_type: str
+
+    @property
+    def num_timesteps(self) -> int:
+        """T, 1000 in all published families."""
+        return len(self.alphas_cumprod)
+
+
+class BaseModel(Protocol):
+    """A frozen text-to-image latent diffusion model."""
+
+    @property
+    def name(self) -> str:
+        """The word that infotexts show."""
+        ...
+
+    @property
+    def hash(self) -> str:
+        """First ten hex digits of the model's sha256 (for a folder: over its weight files' digests)."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """What the user gave to load it."""
+        ...
+
+    @property
+    def family(self) -> Family: ...
+
+    @property
+    def encoders(self) -> tuple[TextEncoder, ...]: ...
+
+    @property
+    def schedule(self) -> NoiseSchedule: ...
+
+    @property
+    def scheduler_config(self) -> Mapping[str, Any]:
+        """The model's own scheduler settings, for the samplers."""
+        ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of UNet and text encoders; the autoencoder works in float32."""
+        ...
+
+    @property
+    def resolution(self) -> int:
+        """Edge in pixels of the pictures that it draws when nothing else is said."""
+        ...
+
+    @property
+    def latent_channels(self) -> int: ...
+
+    @property
+    def downscale(self) -> int:
+        """Pixels per latent, 8 in all published families."""
+        ...
+
+    def widths(self) -> dict[str, int]:
+        """Slot to token-embedding width, in the order of the text encoders."""
+        ...
+
+    def predict(
+        self,
+        latents: torch.Tensor,
+        timesteps: torch.Tensor,
+        conditioning: Conditioning,
+    ) -> torch.Tensor:
+        """The UNet's prediction for `latents` [b, c, h, w] at integer `timesteps` [b], in float32."""
+        ...
+
+    def encode_pictures(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and standard deviation [b, c, h, w] of the scaled latents of `pixels` [b, 3, H, W] in -1 … 1."""
+        ...
+
+    def decode_latents(self, latents: torch.Tensor) -> torch.Tensor:
+        """Pixels [b, 3, H, W] in -1 … 1 for scaled `latents` [b, c, h, w]."""
+        ...

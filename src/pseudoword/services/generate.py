@@ -1,0 +1,106 @@
+"""Draw pictures with the words of the embeddings folder, and save them as A1111 does."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from PIL import Image
+
+from pseudoword.conditioning.conditioner import Conditioner, Words
+from pseudoword.events import Event, PictureDone, Saved, Warned
+from pseudoword.families import describe
+from pseudoword.generation.grid import make_grid
+from pseudoword.generation.options import GenerateOptions
+from pseudoword.generation.saving import next_grid_path, next_picture_path, save_png
+from pseudoword.generation.txt2img import txt2img
+from pseudoword.library import Library, Snapshot
+from pseudoword.models.load import load_model
+from pseudoword.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Studio:
+    """A loaded model with a library: open once, draw often. The library is looked at anew for every request."""
+
+    conditioner: Conditioner
+    library: Library
+    settings: Settings
+
+    @classmethod
+    def open(cls, settings: Settings, *, model: str, device: str = "auto", precision: str = "auto") -> "Studio":
+        """Load the model and look into the embeddings folder.
+
+        Raises:
+            BadModel, BadOption: as `models.load.load_model` says.
+        """
+        loaded = load_model(model, device=device, precision=precision, hash_cache=settings.cache_dir / "hashes.json")
+        return cls(conditioner=Conditioner(loaded), library=Library(settings.embeddings_dir), settings=settings)
+
+    def draw(self, options: GenerateOptions) -> Iterator[Event]:
+        """Yield `Warned` about words that do not fit, progress, and a `PictureDone` per picture; saves nothing."""
+        snapshot = self.library.refresh()
+        words, hashes, warnings = _usable(self.conditioner, snapshot, options)
+        yield from warnings
+        yield from txt2img(self.conditioner, options, words, hashes)
+
+    def draw_and_save(self, options: GenerateOptions, output: Path | None = None) -> Iterator[Event]:
+        """As `draw`, and write every picture, and a grid if there are several.
+
+        Args:
+            options: the request.
+            output: file of the picture; with several pictures `-<index>` goes before the suffix. By default
+                they go into the outputs folder, numbered.
+        """
+        done: list[PictureDone] = []
+        today = date.today()
+        several = options.batch_size * options.count > 1
+        for event in self.draw(options):
+            if not isinstance(event, PictureDone):
+                yield event
+                continue
+            path = _picture_path(self.settings, output, event, several=several, today=today)
+            save_png(event.image, path, event.infotext)
+            done.append(replace(event, path=path))
+            yield done[-1]
+        if several:
+            yield self._save_grid(done, output, today)
+
+    def _save_grid(self, done: list[PictureDone], output: Path | None, today: date) -> Saved:
+        path = next_grid_path(self.settings.outputs_dir, today)
+        if output is not None:
+            path = output.with_name(f"{output.stem}-grid{output.suffix}")
+        save_png(make_grid([event.image for event in done]), path, done[0].infotext)
+        return Saved(path=path, what="grid")
+
+
+def draw_images(studio: Studio, options: GenerateOptions) -> list[Image.Image]:
+    """The pictures of one request, without saving them."""
+    return [event.image for event in studio.draw(options) if isinstance(event, PictureDone)]
+
+
+def _picture_path(settings: Settings, output: Path | None, event: PictureDone, *, several: bool, today: date) -> Path:
+    if output is None:
+        return next_picture_path(settings.outputs_dir, event.seed, today)
+    return output.with_name(f"{output.stem}-{event.index}{output.suffix}") if several else output
+
+
+def _usable(
+    conditioner: Conditioner, snapshot: Snapshot, options: GenerateOptions
+) -> tuple[Words, dict[str, str], list[Warned]]:
+    """The words that fit the model; a warning for each that a prompt names and that does not."""
+    entries = snapshot.entries.values()
+    fitting = {e.embedding.name: e for e in entries if conditioner.fits(e.embedding.vectors)}
+    others = {e.embedding.name: e.embedding for e in entries if e.embedding.name not in fitting}
+    named = {
+        name
+        for prompt in (options.prompt, options.negative_prompt)
+        for name in conditioner.words_in(prompt, {n: e.vectors for n, e in others.items()})
+    }
+    model = describe(conditioner.model.widths())
+    warnings = [
+        Warned(message=f"{name!r} is not used: made for {describe(others[name].widths)}, the model is {model}")
+        for name in sorted(named)
+    ]
+    words = {name: entry.embedding.vectors for name, entry in fitting.items()}
+    return words, {name: entry.short for name, entry in fitting.items()}, warnings

@@ -1,0 +1,298 @@
+"""Train a word, or continue a run: pictures → latents → loop → embedding in the library's folder."""
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from pseudoword._version import __version__
+from pseudoword.conditioning.conditioner import Conditioner
+from pseudoword.embeddings import Embedding, Provenance, write_embedding
+from pseudoword.errors import BadModel, BadOption, BadPictures, NameTaken
+from pseudoword.events import Event, PictureDone, RunEnded, RunStarted, Saved
+from pseudoword.generation.grid import make_grid
+from pseudoword.generation.options import GenerateOptions
+from pseudoword.generation.saving import save_png
+from pseudoword.generation.txt2img import txt2img
+from pseudoword.models.device import precision_name
+from pseudoword.models.folder import find_model
+from pseudoword.models.load import load_model
+from pseudoword.models.protocols import BaseModel
+from pseudoword.settings import Settings
+from pseudoword.training.captions import NAME, Templates, load_templates
+from pseudoword.training.draws import TrainingData
+from pseudoword.training.fixed_batch import make_fixed_batch
+from pseudoword.training.initial import initial_rows
+from pseudoword.training.latents import Latents, encode_latents
+from pseudoword.training.loop import FIRST_FP16_SCALE, Task, train
+from pseudoword.training.options import TrainOptions
+from pseudoword.training.pictures import Picture, load_pictures
+from pseudoword.training.run import RunFolder, RunRecord, digests, find_run, new_run_folder
+from pseudoword.training.state import TrainState
+
+_PREVIEW_PROMPTS = {"style": "a cat, [name] style", "subject": "a [name]"}
+_PREVIEW_SEEDS = 4
+_PREVIEW_STEPS = 15
+SUFFIXES = (".safetensors", ".pt", ".bin")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Material:
+    """What both a new and a continued run are prepared from."""
+
+    conditioner: Conditioner
+    templates: Templates
+    pictures: list[Picture]
+    latents: Latents
+    held_back: list[Picture]
+    held_back_latents: Latents | None
+
+
+def train_word(options: TrainOptions, settings: Settings) -> Iterator[Event]:
+    """Teach the model a new word and yield what happens; the last events are `Saved` and `RunEnded`.
+
+    Closing the iterator at any point leaves the run's state on disk, and `resume_run` goes on from it.
+
+    Raises:
+        BadInput: any setting, folder or model that cannot be used; nothing has been written then.
+        TrainingDiverged: the loss is no longer finite; the run's folder holds the state before.
+    """
+    target = embedding_path(settings, options.name)
+    _check_free(options, target)
+    model, templates = _open(options, settings)
+    options = options.resolved(model.family)
+    assert options.vectors is not None
+    rows = initial_rows(model, options.init, options.vectors)
+    material = yield from _prepare(model, templates, options)
+    scale = FIRST_FP16_SCALE if model.dtype == torch.float16 else 1.0
+    state = TrainState.start(rows, scale)
+    folder = new_run_folder(settings.runs_dir, options.name)
+    folder.write_record(_record(options, material))
+    state.save(folder.state)
+    yield from _session(options, material, folder, state, target)
+
+
+def resume_run(given: str, settings: Settings, steps: int | None = None) -> Iterator[Event]:
+    """Continue a run from its last state: the same bits as if it had never stopped.
+
+    Args:
+        given: the run's folder, or its name below the runs folder.
+        settings: folders and device.
+        steps: a new number of steps in all, to train a finished run further.
+
+    Raises:
+        BadInput: there is no such run, or its pictures or its model are not what they were.
+    """
+    folder = find_run(given, settings.runs_dir)
+    record = folder.read_record()
+    state = TrainState.load(folder.state)
+    options = replace(record.options, device=record.device, precision=record.precision)
+    if steps is not None:
+        if steps < state.step:
+            raise BadOption(f"--steps {steps}", expected=f"at least {state.step}, which are already done")
+        options = replace(options, steps=steps)
+        folder.write_record(replace(record, options=replace(record.options, steps=steps)))
+    torch.set_num_threads(record.num_threads)
+    model, templates = _open(options, settings)
+    if model.hash != record.model_hash:
+        raise BadModel(
+            f"{options.model} has the hash {model.hash}",
+            expected=f"{record.model_hash}, on which this run began",
+            next_move="Give back the model's files as they were, or start a new run",
+        )
+    material = yield from _prepare(model, templates, options)
+    _check_same("pictures", material.pictures, record.pictures, options.pictures)
+    _check_same("held-back pictures", material.held_back, record.held_back, options.held_back)
+    yield from _session(options, material, folder, state, embedding_path(settings, options.name))
+
+
+def embedding_path(settings: Settings, name: str) -> Path:
+    """Where the finished embedding of this name goes."""
+    return settings.embeddings_dir / f"{name}.safetensors"
+
+
+def _check_free(options: TrainOptions, target: Path) -> None:
+    taken = [path for suffix in SUFFIXES if (path := target.with_name(f"{options.name}{suffix}")).exists()]
+    if taken and not options.overwrite:
+        raise NameTaken(f"{taken[0]} already exists", next_move="Choose another name, or add --overwrite")
+
+
+def _open(options: TrainOptions, settings: Settings) -> tuple[BaseModel, Templates]:
+    """Everything that can be wrong is looked at before the slow part begins."""
+    for folder in filter(None, (options.pictures, options.held_back)):
+        if not Path(folder).is_dir():
+            raise BadPictures(f"no folder {folder}", expected="a folder with pictures", next_move="Check the path")
+    templates = load_templates(options.template)
+    find_model(options.model)
+    model = load_model(
+        options.model,
+        device=options.device,
+        precision=options.precision,
+        hash_cache=settings.cache_dir / "hashes.json",
+    )
+    return model, templates
+
+
+def _prepare(model: BaseModel, templates: Templates, options: TrainOptions) -> Generator[Event, None, _Material]:
+    pictures, latents = yield from _read(model, Path(options.pictures), "encoding pictures")
+    held_back: list[Picture] = []
+    held_back_latents = None
+    if options.held_back:
+        held_back, held_back_latents = yield from _read(model, Path(options.held_back), "encoding held-back pictures")
+    return _Material(
+        conditioner=Conditioner(model),
+        templates=templates,
+        pictures=pictures,
+        latents=latents,
+        held_back=held_back,
+        held_back_latents=held_back_latents,
+    )
+
+
+def _read(model: BaseModel, folder: Path, label: str) -> Generator[Event, None, tuple[list[Picture], Latents]]:
+    pictures: list[Picture] = []
+    for item in load_pictures(folder, model.resolution):
+        if isinstance(item, list):
+            pictures = item
+        else:
+            yield item
+    for item in encode_latents(model, pictures, label):
+        if isinstance(item, Latents):
+            return pictures, item
+        yield item
+    raise AssertionError("encode_latents ends with the latents")
+
+
+def _record(options: TrainOptions, material: _Material) -> RunRecord:
+    model = material.conditioner.model
+    return RunRecord(
+        options=replace(
+            options,
+            model=options.model if options.model == "bundled" else _absolute_if_folder(options.model),
+            pictures=str(Path(options.pictures).resolve()),
+            held_back=str(Path(options.held_back).resolve()) if options.held_back else "",
+        ),
+        model_name=model.name,
+        model_hash=model.hash,
+        device=str(model.device),
+        precision=precision_name(model.dtype),
+        num_threads=torch.get_num_threads(),
+        pictures=digests(material.pictures),
+        held_back=digests(material.held_back),
+        created=_now(),
+    )
+
+
+def _absolute_if_folder(model: str) -> str:
+    path = Path(model).expanduser()
+    return str(path.resolve()) if path.is_dir() else model
+
+
+def _check_same(what: str, found: Sequence[Picture], recorded: tuple[tuple[str, str], ...], folder: str) -> None:
+    now, then = dict(digests(found)), dict(recorded)
+    changed = sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
+    if changed:
+        raise BadPictures(
+            f"the {what} in {folder} are not those that the run began with ({', '.join(changed[:5])})",
+            next_move="Put them back as they were, or start a new run",
+        )
+
+
+def _session(
+    options: TrainOptions, material: _Material, folder: RunFolder, state: TrainState, target: Path
+) -> Iterator[Event]:
+    """From the state to the end of the run; the word as learned so far is written however the session ends."""
+    task = _task(options, material, folder)
+    model = material.conditioner.model
+    yield RunStarted(
+        run=folder.path,
+        name=options.name,
+        step=state.step,
+        num_steps=task.num_steps,
+        num_pictures=len(material.pictures),
+        num_vectors=len(next(iter(state.rows.values()))),
+        device=str(model.device),
+        precision=precision_name(model.dtype),
+    )
+    loop = train(task, state)
+    try:
+        yield from loop
+    finally:
+        if state.step > 0:
+            task.save_copy(state.rows, state.step, target)
+    yield Saved(path=target, what="embedding")
+    yield RunEnded(
+        run=folder.path,
+        step=state.step,
+        loss=state.last_loss,
+        best_loss=state.best_loss,
+        best_step=state.best_step,
+        seconds_per_step=state.seconds / state.step if state.step else None,
+    )
+
+
+def _task(options: TrainOptions, material: _Material, folder: RunFolder) -> Task:
+    conditioner = material.conditioner
+    judged, judged_latents = material.pictures, material.latents
+    if material.held_back_latents is not None:
+        judged, judged_latents = material.held_back, material.held_back_latents
+    words = [picture.words for picture in judged]
+    made_from = _Maker(options, conditioner.model, len(material.pictures))
+    return Task(
+        conditioner=conditioner,
+        data=TrainingData(
+            latents=material.latents,
+            words=tuple(picture.words for picture in material.pictures),
+            templates=material.templates,
+            name=options.name,
+        ),
+        fixed_batch=make_fixed_batch(judged_latents, words, conditioner.model.schedule),
+        options=options,
+        folder=folder,
+        save_copy=made_from.save,
+        draw_preview=lambda rows, path: _draw_preview(conditioner, options, rows, path),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes files of rows, with the run's provenance."""
+
+    options: TrainOptions
+    model: BaseModel
+    num_pictures: int
+
+    def save(self, rows: Mapping[str, torch.Tensor], step: int, path: Path) -> None:
+        """Write the embedding after `step` steps."""
+        embedding = Embedding(
+            name=self.options.name,
+            vectors={slot: values.detach().float().cpu().clone() for slot, values in rows.items()},
+            provenance=Provenance(
+                base_model=self.model.name,
+                base_model_hash=self.model.hash,
+                step=step,
+                initial_text=self.options.init,
+                num_pictures=self.num_pictures,
+                created=_now(),
+                product=f"pseudoword {__version__}",
+            ),
+        )
+        write_embedding(embedding, path)
+
+
+def _draw_preview(
+    conditioner: Conditioner, options: TrainOptions, rows: Mapping[str, torch.Tensor], path: Path
+) -> None:
+    prompt = options.preview_prompt or _PREVIEW_PROMPTS.get(options.template, "[name]")
+    request = GenerateOptions(
+        prompt=prompt.replace(NAME, options.name), steps=_PREVIEW_STEPS, seed=0, batch_size=_PREVIEW_SEEDS
+    )
+    words = {options.name: {slot: values.detach() for slot, values in rows.items()}}
+    done = [event for event in txt2img(conditioner, request, words) if isinstance(event, PictureDone)]
+    save_png(make_grid([event.image for event in done], columns=len(done)), path, done[0].infotext)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,1 @@
+"""Teaches a frozen model a word: pictures, captions, latents, objective, state, loop, run directory."""
