@@ -32,7 +32,7 @@ class BadInput(PseudowordError):
         self.got = got
         self.expected = expected
         self.next_move = next_move
-        super().__init__(got, expected, next_move)
+        super().__init__(got)  # the rest travels between processes as attributes
 
     def __str__(self) -> str:
         text = self.got.rstrip(".")
@@ -86,3 +86,6 @@ class TrainingDiverged(PseudowordError):
             f"step {step}: the loss is not a finite number; the state before it is kept in {kept}. "
             "Start again with a lower --learning-rate, or with --precision fp32."
         )
+
+    def __reduce__(self) -> tuple[type["TrainingDiverged"], tuple[int, str]]:
+        return type(self), (self.step, self.kept)

@@ -15,7 +15,8 @@ from pseudoword.unpickle._allowed import Node, StandIn, find_global
 
 PersistentLoad = Callable[[object], object]
 
-_MAX_OPCODES = 1_000_000
+_MAX_OPCODES = 200_000
+"""An embedding takes some hundreds; a LoRA with a thousand tensors 40,000."""
 _MAX_KEY = 1 << 16
 _MAX_INTEGER = 1 << 128
 """The legacy format's magic number has 77 bits."""
