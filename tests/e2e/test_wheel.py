@@ -13,6 +13,7 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 WORD = "wheelword"
+FULL = ["--precision", "fp32"]
 WHERE = (
     "import json, pseudoword; from pathlib import Path; "
     "home = Path(pseudoword.__file__).parent; "
@@ -21,9 +22,7 @@ WHERE = (
 
 
 def run(command: Sequence[str | Path], cwd: Path, **environment: str) -> str:
-    inherited = {
-        k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PSEUDOWORD_", "VIRTUAL_ENV"))
-    }
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PSEUDOWORD_", "VIRTUAL_ENV"))}
     result = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
@@ -83,10 +82,10 @@ def test_the_installed_program_learns_a_word_and_draws_with_it(programs: Path, t
     home, pictures = json.loads(run([programs / "python", "-c", WHERE], cwd=tmp_path))
     assert Path(home).is_relative_to(programs.parent)
 
-    run([programs / "pseudoword", "train", WORD, pictures, "--steps", "3"], cwd=tmp_path)
+    run([programs / "pseudoword", "train", WORD, pictures, "--steps", "3", *FULL], cwd=tmp_path)
     (learned,) = (tmp_path / "embeddings").rglob(f"{WORD}.safetensors")
     assert learned.stat().st_size > 0
 
-    run([programs / "pseudoword", "generate", f"a cat, art by {WORD}", "--steps", "2"], cwd=tmp_path)
+    run([programs / "pseudoword", "generate", f"a cat, art by {WORD}", "--steps", "2", *FULL], cwd=tmp_path)
     (picture,) = (tmp_path / "outputs").rglob("*.png")
     assert f'TI hashes: "{WORD}: '.encode() in picture.read_bytes()
