@@ -119,6 +119,7 @@ def test_decision_records_are_numbered_in_order_and_fit_on_a_page(project_root: 
 
 def test_make_without_a_target_lists_every_documented_target(project_root: Path) -> None:
     makefile = (project_root / "Makefile").read_text("utf-8")
-    shown = subprocess.run(["make"], cwd=project_root, capture_output=True, text=True, check=True).stdout
+    command = ["make", "--no-print-directory"]
+    shown = subprocess.run(command, cwd=project_root, capture_output=True, text=True, check=True).stdout
     targets = re.findall(r"^\.PHONY: (.*?[^\\])$", makefile, re.MULTILINE | re.DOTALL)[0].split()
     assert [line.split()[0] for line in shown.splitlines()] == [t for t in targets if t != "\\"]
