@@ -39,9 +39,7 @@ def test_every_room_is_named_in_the_contract(project_root: Path, linter_settings
     assert modules(project_root) <= named
 
 
-def test_every_room_that_the_contract_requires_is_there(
-    project_root: Path, linter_settings: dict[str, Any]
-) -> None:
+def test_every_room_that_the_contract_requires_is_there(project_root: Path, linter_settings: dict[str, Any]) -> None:
     required = {room for room in layers(linter_settings) if not room.startswith("(")}
     assert required <= modules(project_root)
 

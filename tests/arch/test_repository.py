@@ -78,9 +78,7 @@ def test_every_constraint_is_one_name_and_one_exact_version(constraints: list[st
     assert names == sorted(set(names))
 
 
-def test_every_requirement_has_a_constraint_that_it_accepts(
-    project: dict[str, Any], constraints: list[str]
-) -> None:
+def test_every_requirement_has_a_constraint_that_it_accepts(project: dict[str, Any], constraints: list[str]) -> None:
     pinned = dict(line.split("==") for line in constraints)
     refused = [
         str(requirement)
@@ -90,9 +88,7 @@ def test_every_requirement_has_a_constraint_that_it_accepts(
     assert not refused
 
 
-def test_torch_is_pinned_in_the_constraints_and_nowhere_else(
-    project: dict[str, Any], constraints: list[str]
-) -> None:
+def test_torch_is_pinned_in_the_constraints_and_nowhere_else(project: dict[str, Any], constraints: list[str]) -> None:
     assert [line for line in constraints if line.startswith("torch==")]
     torch = next(r for r in requirements(project) if r.name == "torch")
     assert {specifier.operator for specifier in torch.specifier} == {">="}
