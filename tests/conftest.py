@@ -47,7 +47,9 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> "Callable[[str], Pa
 
 
 @pytest.fixture(scope="session")
-def load(tiny_folder: "Callable[[str], Path]", tmp_path_factory: pytest.TempPathFactory) -> "Callable[..., DiffusersModel]":
+def load(
+    tiny_folder: "Callable[[str], Path]", tmp_path_factory: pytest.TempPathFactory
+) -> "Callable[..., DiffusersModel]":
     """A loaded model, shared by all tests of the process: load("sd1" | "sd2" | "sdxl" | "bundled", "fp32")."""
     from pseudoword.models.load import load_model
 

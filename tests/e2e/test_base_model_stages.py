@@ -109,6 +109,17 @@ def test_a_stage_says_which_stage_must_come_before(
     assert "python -m base_model render" in capsys.readouterr().err
 
 
+def test_the_same_captions_give_the_same_tokenizer(run: Run, tmp_path: Path) -> None:
+    from base_model.captions import corpus
+    from base_model.tokenizer import write_tokenizer
+
+    names = list(json.loads((ICONS / "noto" / "icons.json").read_text("utf-8"))["icons"])
+    for copy in ("first", "second"):
+        write_tokenizer(tmp_path / copy, corpus(names, ["noto"] * len(names)), 1000)
+    for file in ("merges.txt", "vocab.json"):
+        assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
+
+
 @pytest.mark.slow
 def test_every_stage_ends_well_and_is_not_done_twice(made: Made, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert set(made.codes.values()) == {0}

@@ -67,13 +67,22 @@ def precision_name(dtype: torch.dtype) -> str:
 
 @cache
 def bf16_speed_ratio(size: int = 160) -> float:
-    """How many times faster a bf16 matrix product of `size`² is than an fp32 one on this CPU."""
+    """How many times faster a bf16 matrix product of `size`² is than an fp32 one on this CPU.
+
+    Measured with one thread: on a busy machine a product on several waits for its slowest, which has made
+    fp32 look slower than bf16 on a processor that only emulates bf16.
+    """
     full = torch.ones(size, size)
     half = full.bfloat16()
-    return _best_seconds(lambda: full @ full) / _best_seconds(lambda: half @ half)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _best_seconds(lambda: full @ full) / _best_seconds(lambda: half @ half)
+    finally:
+        torch.set_num_threads(threads)
 
 
-def _best_seconds(work: Callable[[], object], repeats: int = 4) -> float:
+def _best_seconds(work: Callable[[], object], repeats: int = 5) -> float:
     work()
     times: list[float] = []
     for _ in range(repeats):

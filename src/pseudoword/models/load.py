@@ -112,11 +112,18 @@ def _load(folder: ModelFolder, part: str, class_name: str) -> Any:
     variant = folder.weights(part)[1]
     dtype_word = "dtype" if library is transformers and int(transformers.__version__[0]) >= 5 else "torch_dtype"
     try:
-        return getattr(library, class_name).from_pretrained(
-            folder.path / part, use_safetensors=True, variant=variant, **{dtype_word: torch.float32}
+        loaded, report = getattr(library, class_name).from_pretrained(
+            folder.path / part,
+            use_safetensors=True,
+            variant=variant,
+            output_loading_info=True,
+            **{dtype_word: torch.float32},
         )
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as problem:
         raise _damaged(folder, part, problem) from problem
+    if missing := [key for key in report["missing_keys"] if "position_ids" not in key]:
+        raise _damaged(folder, part, ValueError(f"weights missing: {', '.join(sorted(missing)[:3])} …"))
+    return loaded
 
 
 def _damaged(folder: ModelFolder, part: str, problem: Exception) -> BadModel:

@@ -1,4 +1,4 @@
-"""The samplers' table: A1111's names to diffusers' scheduler classes. Importing it loads neither torch nor diffusers."""
+"""The samplers: A1111's names to diffusers' scheduler classes. Importing it loads neither torch nor diffusers."""
 
 from __future__ import annotations
 

@@ -14,9 +14,7 @@ KINDS = ("sd1", "sd2", "sdxl")
 
 def word_for(model, num_vectors, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return {
-        slot: torch.randn(num_vectors, width, generator=generator) for slot, width in model.widths().items()
-    }
+    return {slot: torch.randn(num_vectors, width, generator=generator) for slot, width in model.widths().items()}
 
 
 def grown_encoder(encoder, rows):
@@ -57,7 +55,11 @@ def test_a_plain_prompt_gives_what_diffusers_gives(load, tiny_folder, kind):
 
     pipeline_class = diffusers.StableDiffusionXLPipeline if kind == "sdxl" else diffusers.StableDiffusionPipeline
     model = load(kind)
-    parts = {"vae": model.vae, "unet": model.unet, "scheduler": diffusers.DDIMScheduler(steps_offset=1, clip_sample=False)}
+    parts = {
+        "vae": model.vae,
+        "unet": model.unet,
+        "scheduler": diffusers.DDIMScheduler(steps_offset=1, clip_sample=False),
+    }
     for number, encoder in enumerate(model.encoders):
         suffix = "_2" if number else ""
         parts["text_encoder" + suffix], parts["tokenizer" + suffix] = encoder.module, encoder.tokenizer

@@ -65,7 +65,9 @@ WORDS = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp")), ma
 def test_what_was_written_is_read_back(prompt, negative, seed, model):
     model = f"m{model}".strip()
     parsed = parse_infotext(
-        example(prompt=prompt, negative_prompt="".join(negative.split("Negative prompt:")), seed=seed, model=model).text()
+        example(
+            prompt=prompt, negative_prompt="".join(negative.split("Negative prompt:")), seed=seed, model=model
+        ).text()
     )
     assert parsed["Seed"] == str(seed)
     assert parsed["Model"] == model

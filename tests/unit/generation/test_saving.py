@@ -45,7 +45,9 @@ def test_no_picture_no_infotext(tmp_path):
         read_infotext(path)
 
 
-@pytest.mark.parametrize(("count", "size"), [(1, (1, 1)), (2, (2, 1)), (3, (2, 2)), (4, (2, 2)), (5, (3, 2)), (7, (3, 3))])
+@pytest.mark.parametrize(
+    ("count", "size"), [(1, (1, 1)), (2, (2, 1)), (3, (2, 2)), (4, (2, 2)), (5, (3, 2)), (7, (3, 3))]
+)
 def test_a_grid_has_as_many_rows_as_the_rounded_root(count, size):
     grid = make_grid([Image.new("RGB", (10, 20))] * count)
     assert grid.size == (10 * size[0], 20 * size[1])

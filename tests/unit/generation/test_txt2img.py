@@ -39,7 +39,9 @@ def test_pictures_are_those_of_the_diffusers_pipeline(load, kind):
         prediction_type=model.schedule.prediction_type,
     )
     if kind == "sdxl":
-        pipeline = diffusers.StableDiffusionXLPipeline(**parts, force_zeros_for_empty_prompt=False, add_watermarker=False)
+        pipeline = diffusers.StableDiffusionXLPipeline(
+            **parts, force_zeros_for_empty_prompt=False, add_watermarker=False
+        )
     else:
         pipeline = diffusers.StableDiffusionPipeline(**parts, safety_checker=None, feature_extractor=None)
     pipeline.set_progress_bar_config(disable=True)

@@ -82,9 +82,7 @@ def test_predict_is_the_unet_in_float32(load):
     times = torch.tensor([10, 500])
     out = model.predict(latents, times, Conditioning(hidden, pooled))
     sizes = torch.tensor([[64.0, 64, 0, 0, 64, 64]] * 2)
-    expected = model.unet(
-        latents, times, hidden, added_cond_kwargs={"text_embeds": pooled, "time_ids": sizes}
-    ).sample
+    expected = model.unet(latents, times, hidden, added_cond_kwargs={"text_embeds": pooled, "time_ids": sizes}).sample
     assert out.dtype == torch.float32
     torch.testing.assert_close(out, expected)
 

@@ -1,0 +1,319 @@
+"""Training from end to end on tiny models: what is written, what is refused, and that no stop changes a bit."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pseudoword.embeddings import read_embedding
+from pseudoword.errors import BadModel, BadOption, BadPictures, NameTaken, TrainingDiverged
+from pseudoword.events import Evaluated, Previewed, RunEnded, RunStarted, Saved, StepDone, Warned
+from pseudoword.services.train import resume_run, train_word
+from pseudoword.settings import Settings
+from pseudoword.training.options import TrainOptions
+from pseudoword.training.state import TrainState
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(
+        embeddings_dir=tmp_path / "embeddings",
+        runs_dir=tmp_path / "runs",
+        outputs_dir=tmp_path / "outputs",
+        cache_dir=tmp_path / "cache",
+    )
+
+
+@pytest.fixture
+def options(pictures_dir, tiny_folder):
+    def make(kind="sd1", **changes):
+        values = {
+            "name": "zorp",
+            "pictures": str(pictures_dir),
+            "model": str(tiny_folder(kind)),
+            "init": "cat",
+            "vectors": 2,
+            "steps": 6,
+            "batch_size": 2,
+            "learning_rate": "1e-2:3, 1e-3",
+            "evaluate_every": 2,
+            "preview_every": 3,
+            "save_every": 3,
+            "device": "cpu",
+            "precision": "fp32",
+        }
+        return TrainOptions(**(values | changes))
+
+    return make
+
+
+def stop_after(events, steps):
+    """Take events until so many steps are done, then close, as Ctrl-C does."""
+    for event in events:
+        if isinstance(event, StepDone) and event.step == steps:
+            break
+    events.close()
+
+
+def rows_of(settings, name="zorp"):
+    return read_embedding(settings.embeddings_dir / f"{name}.safetensors").vectors
+
+
+def losses_of(settings, name="zorp"):
+    with (settings.runs_dir / name / "loss.csv").open() as handle:
+        return [(row["step"], row["loss"], row["norm"]) for row in csv.DictReader(handle)]
+
+
+@pytest.mark.parametrize("kind", ["sd1", "sd2", "sdxl"])
+def test_a_word_is_learned_and_everything_is_written(settings, options, kind):
+    events = list(train_word(options(kind), settings))
+    [started] = [e for e in events if isinstance(e, RunStarted)]
+    [ended] = [e for e in events if isinstance(e, RunEnded)]
+    assert (started.step, started.num_steps, started.num_pictures, started.num_vectors) == (0, 6, 5, 2)
+    assert (ended.step, ended.run) == (6, settings.runs_dir / "zorp")
+    assert [e.step for e in events if isinstance(e, StepDone)] == [1, 2, 3, 4, 5, 6]
+    assert [e.step for e in events if isinstance(e, Evaluated)] == [0, 2, 4, 6]
+    assert [e.step for e in events if isinstance(e, Previewed)] == [0, 3, 6]
+    written = {str(p.relative_to(settings.runs_dir / "zorp")) for p in (settings.runs_dir / "zorp").rglob("*")}
+    assert {
+        "run.json",
+        "state.safetensors",
+        "loss.csv",
+        "evaluations.csv",
+        "tensorboard",
+        "embeddings/zorp-3.safetensors",
+        "embeddings/zorp-6.safetensors",
+        "previews/zorp-0.png",
+        "previews/zorp-3.png",
+        "previews/zorp-6.png",
+    } <= written
+    embedding = read_embedding(settings.embeddings_dir / "zorp.safetensors")
+    widths = {"sd1": {"clip_l": 32}, "sd2": {"clip_h": 48}, "sdxl": {"clip_l": 32, "clip_g": 40}}[kind]
+    assert embedding.widths == widths
+    about = embedding.provenance
+    assert (about.step, about.initial_text, about.num_pictures) == (6, "cat", 5)
+    assert about.base_model == f"tiny-{kind}"
+    assert about.base_model_hash == json.loads((settings.runs_dir / "zorp" / "run.json").read_text())["model"]["hash"]
+    assert about.created is not None
+    assert about.product is not None
+
+
+def test_training_lowers_the_loss_on_the_fixed_batch(settings, options):
+    events = list(train_word(options(steps=40, learning_rate="3e-2", preview_every=0, evaluate_every=40), settings))
+    before, after = (e.loss for e in events if isinstance(e, Evaluated))
+    assert after < before
+
+
+@pytest.mark.parametrize("kind", ["sd1", "sdxl"])
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_an_interrupted_and_resumed_run_gives_the_same_bits(settings, options, tmp_path, kind, stop):
+    list(train_word(options(kind), settings))
+    other = replace(settings, embeddings_dir=tmp_path / "e2", runs_dir=tmp_path / "r2")
+    stop_after(train_word(options(kind), other), stop)
+    assert TrainState.load(other.runs_dir / "zorp" / "state.safetensors").step == stop
+    list(resume_run("zorp", other))
+    for slot, rows in rows_of(settings).items():
+        assert torch.equal(rows, rows_of(other)[slot])
+    assert losses_of(settings) == losses_of(other)
+    for name in ("evaluations.csv", "previews/zorp-0.png", "previews/zorp-3.png", "previews/zorp-6.png"):
+        whole, resumed = (s.runs_dir / "zorp" / name for s in (settings, other))
+        assert whole.read_bytes() == resumed.read_bytes()
+
+
+def test_a_killed_run_continues_from_its_last_state_with_the_same_bits(settings, options, tmp_path):
+    """A kill leaves an older state beside longer logs, and a half-written last line."""
+    list(train_word(options(), settings))
+    other = replace(settings, embeddings_dir=tmp_path / "e2", runs_dir=tmp_path / "r2")
+    run = other.runs_dir / "zorp"
+    stop_after(train_word(options(), other), 2)
+    old = (run / "state.safetensors").read_bytes()
+    stop_after(resume_run("zorp", other), 5)
+    (run / "state.safetensors").write_bytes(old)
+    with (run / "loss.csv").open("a") as handle:
+        handle.write("6,2,0.12")
+    list(resume_run(str(run), other))
+    assert torch.equal(rows_of(settings)["clip_l"], rows_of(other)["clip_l"])
+    assert losses_of(settings) == losses_of(other)
+
+
+def test_an_interrupted_run_leaves_the_word_as_learned_so_far(settings, options):
+    stop_after(train_word(options(), settings), 4)
+    assert read_embedding(settings.embeddings_dir / "zorp.safetensors").provenance.step == 4
+
+
+def test_a_finished_run_can_be_trained_further_as_if_it_had_been_asked_for(settings, options, tmp_path):
+    whole = replace(settings, embeddings_dir=tmp_path / "e2", runs_dir=tmp_path / "r2")
+    list(train_word(options(steps=9), whole))
+    list(train_word(options(), settings))
+    events = list(resume_run("zorp", settings, steps=9))
+    assert [e.step for e in events if isinstance(e, StepDone)] == [7, 8, 9]
+    assert torch.equal(rows_of(settings)["clip_l"], rows_of(whole)["clip_l"])
+    with pytest.raises(BadOption, match="already done"):
+        list(resume_run("zorp", settings, steps=5))
+
+
+def test_resuming_a_finished_run_takes_no_step_and_says_so(settings, options):
+    list(train_word(options(), settings))
+    events = list(resume_run("zorp", settings))
+    assert not [e for e in events if isinstance(e, StepDone)]
+    assert isinstance(events[-1], RunEnded)
+    assert events[-1].step == 6
+
+
+def test_accumulation_teaches_what_a_batch_of_that_size_teaches(settings, options, tmp_path):
+    other = replace(settings, embeddings_dir=tmp_path / "e2", runs_dir=tmp_path / "r2")
+    list(train_word(options(batch_size=4), settings))
+    list(train_word(options(batch_size=1, accumulate=4), other))
+    torch.testing.assert_close(rows_of(settings)["clip_l"], rows_of(other)["clip_l"], rtol=1e-4, atol=1e-5)
+    one, four = ([float(loss) for _, loss, _ in losses_of(s)] for s in (settings, other))
+    assert one == pytest.approx(four, rel=1e-4)
+
+
+def test_another_seed_learns_otherwise(settings, options, tmp_path):
+    other = replace(settings, embeddings_dir=tmp_path / "e2", runs_dir=tmp_path / "r2")
+    list(train_word(options(), settings))
+    list(train_word(options(seed=1), other))
+    assert not torch.equal(rows_of(settings)["clip_l"], rows_of(other)["clip_l"])
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_trains_rows_that_are_float32(settings, options, precision):
+    list(train_word(options(precision=precision, preview_every=0), settings))
+    state = TrainState.load(settings.runs_dir / "zorp" / "state.safetensors")
+    assert state.step == 6
+    assert state.rows["clip_l"].dtype == state.first_moment["clip_l"].dtype == torch.float32
+    assert (state.loss_scale > 1) == (precision == "fp16")
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_state_before(settings, options, monkeypatch):
+    from pseudoword.training import loop
+
+    real = loop._gradients
+    monkeypatch.setattr(loop, "_gradients", lambda t, s, o: float("nan") if s.step == 4 else real(t, s, o))
+    with pytest.raises(TrainingDiverged, match="step 5"):
+        list(train_word(options(), settings))
+    state = TrainState.load(settings.runs_dir / "zorp" / "state.safetensors")
+    assert state.step == 4
+    assert all(rows.isfinite().all() for rows in state.rows.values())
+
+
+def test_in_fp16_an_overflow_repeats_the_step_at_a_lower_scale(settings, options, monkeypatch):
+    from pseudoword.training import loop
+
+    real, calls = loop._gradients, []
+
+    def overflow_once(task, state, optimizer):
+        loss = real(task, state, optimizer)
+        calls.append(state.loss_scale)
+        if len(calls) == 1:
+            optimizer.parameters[0].grad.fill_(float("inf"))
+        return loss
+
+    monkeypatch.setattr(loop, "_gradients", overflow_once)
+    list(train_word(options(precision="fp16", steps=2, preview_every=0, evaluate_every=0), settings))
+    assert calls == [1024.0, 256.0, 256.0]
+
+
+def test_unreadable_pictures_are_named_and_the_rest_is_learned(settings, options, pictures_dir):
+    (pictures_dir / "broken.png").write_bytes(b"x")
+    events = list(train_word(options(steps=1, preview_every=0), settings))
+    assert [e.message for e in events if isinstance(e, Warned)] == ["broken.png is skipped: no picture"]
+
+
+def test_held_back_pictures_are_judged_by_and_not_trained_on(settings, options, pictures_dir, tmp_path):
+    held = tmp_path / "held"
+    held.mkdir()
+    shutil.move(pictures_dir / "4-star.png", held)
+    events = list(train_word(options(held_back=str(held), preview_every=0), settings))
+    [started] = [e for e in events if isinstance(e, RunStarted)]
+    assert started.num_pictures == 4
+    record = json.loads((settings.runs_dir / "zorp" / "run.json").read_text())
+    assert [name for name, _ in record["held_back"]] == ["4-star.png"]
+
+
+def test_a_schedule_that_ends_early_ends_the_training(settings, options):
+    events = list(train_word(options(learning_rate="1e-2:2, 1e-3:4", preview_every=0), settings))
+    assert [e.step for e in events if isinstance(e, StepDone)][-1] == 4
+    assert [e.learning_rate for e in events if isinstance(e, StepDone)] == [1e-2, 1e-2, 1e-3, 1e-3]
+
+
+def test_an_existing_name_is_kept_unless_overwriting_is_asked_for(settings, options):
+    settings.embeddings_dir.mkdir()
+    taken = settings.embeddings_dir / "zorp.pt"
+    taken.write_bytes(b"mine")
+    with pytest.raises(NameTaken, match="--overwrite"):
+        list(train_word(options(), settings))
+    assert taken.read_bytes() == b"mine"
+    assert not settings.runs_dir.exists()
+    list(train_word(options(overwrite=True, steps=1, preview_every=0), settings))
+    assert (settings.embeddings_dir / "zorp.safetensors").exists()
+
+
+def test_a_second_run_of_a_name_has_a_folder_of_its_own(settings, options):
+    for _ in range(2):
+        list(train_word(options(steps=1, preview_every=0, overwrite=True), settings))
+    assert sorted(p.name for p in settings.runs_dir.iterdir()) == ["zorp", "zorp-2"]
+
+
+def test_bad_input_leaves_nothing_behind(settings, options, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for changes, error in (
+        ({"pictures": str(tmp_path / "missing")}, BadPictures),
+        ({"pictures": str(empty)}, BadPictures),
+        ({"held_back": str(tmp_path / "missing")}, BadPictures),
+        ({"model": str(empty)}, BadModel),
+    ):
+        with pytest.raises(error):
+            list(train_word(options(**changes), settings))
+    assert not settings.runs_dir.exists()
+    assert not settings.embeddings_dir.exists()
+
+
+def test_a_run_whose_pictures_changed_is_not_continued(settings, options, pictures_dir):
+    stop_after(train_word(options(), settings), 2)
+    (pictures_dir / "0-cat.png").unlink()
+    shutil.copyfile(pictures_dir / "1-dog.png", pictures_dir / "2-house.png")
+    with pytest.raises(BadPictures, match="0-cat.png, 2-house.png"):
+        list(resume_run("zorp", settings))
+
+
+def test_a_run_on_a_model_that_changed_is_not_continued(settings, options, tiny_folder, tmp_path):
+    copy = shutil.copytree(tiny_folder("sd1"), tmp_path / "model")
+    stop_after(train_word(options(model=str(copy)), settings), 2)
+    weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-2] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(BadModel, match="on which this run began"):
+        list(resume_run("zorp", settings))
+
+
+def test_initial_text_is_spread_over_the_vectors(load):
+    from pseudoword.training.initial import initial_rows
+
+    model = load("sd1")
+    encoder = model.encoders[0]
+    table = encoder.module.get_input_embeddings().weight
+    first, second = encoder.tokenizer("cat dog", add_special_tokens=False).input_ids
+    rows = initial_rows(model, "cat dog", 5)["clip_l"]
+    assert torch.equal(rows, table[[first, first, first, second, second]])
+    with pytest.raises(BadOption, match="at least one word"):
+        initial_rows(model, "", 1)
+
+
+def test_previews_are_drawn_with_the_rows_of_their_step(settings, options):
+    list(train_word(options(learning_rate="0.5"), settings))
+    from PIL import Image
+
+    first, last = (np.asarray(Image.open(settings.runs_dir / "zorp" / "previews" / f"zorp-{n}.png")) for n in (0, 6))
+    assert first.shape == (64, 4 * 64, 3)
+    assert not np.array_equal(first, last)
+
+
+def test_saved_events_name_files_that_are_there(settings, options):
+    assert all(e.path.is_file() for e in train_word(options(), settings) if isinstance(e, Saved))

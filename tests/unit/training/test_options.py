@@ -1,0 +1,54 @@
+"""Training settings: limits, defaults by family, and the way into a run's record and back."""
+
+import pytest
+
+from pseudoword.errors import BadFile, BadOption
+from pseudoword.families import FAMILIES
+from pseudoword.training.options import TrainOptions
+
+
+def options(**changes):
+    return TrainOptions(**({"name": "zorp", "pictures": "p"} | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"vectors": 0}, "--vectors 0; expected 1 to 75"),
+        ({"vectors": 76}, "--vectors 76; expected 1 to 75"),
+        ({"name": "a/b"}, "name 'a/b'"),
+        ({"name": ""}, "name ''"),
+        ({"learning_rate": "fast"}, "learning rate 'fast'"),
+        ({"batch_size": 0}, "--batch-size 0"),
+        ({"precision": "fp8"}, "--precision 'fp8'"),
+        ({"device": "abacus"}, "--device 'abacus'"),
+        ({"template": "no-such-file.txt"}, "--template"),
+        ({"steps": -1}, "--steps -1"),
+        ({"seed": -1}, "--seed -1"),
+    ],
+)
+def test_what_is_out_of_range_is_named(changes, words):
+    with pytest.raises(BadOption) as caught:
+        options(**changes)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("vectors", [1, 75])
+def test_1_and_75_vectors_are_fine(vectors):
+    assert options(vectors=vectors).vectors == vectors
+
+
+def test_what_is_left_out_comes_from_the_family():
+    resolved = options().resolved(FAMILIES["sd1"])
+    assert (resolved.learning_rate, resolved.steps, resolved.vectors) == ("0.005", 1000, 4)
+    assert options(steps=7).resolved(FAMILIES["sd1"]).steps == 7
+
+
+def test_options_survive_the_record_of_a_run():
+    given = options(vectors=3, learning_rate="1e-3:5, 1e-4", overwrite=True)
+    assert TrainOptions.from_json(given.as_json()) == given
+
+
+def test_all_unknown_settings_are_named_together():
+    with pytest.raises(BadFile, match="colour, shape"):
+        TrainOptions.from_json(options().as_json() | {"shape": 1, "colour": 2})
