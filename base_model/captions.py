@@ -68,14 +68,14 @@ def caption(concept: str, style: str, ground: int, look: int, draws: np.random.G
 
 
 def corpus(names: Iterable[str], styles: Iterable[str]) -> Iterator[str]:
-    """What the tokenizer is trained on: all templates of all pictures, all aliases, grounds and looks."""
-    for name, style in zip(names, styles, strict=True):
+    """What the tokenizer is trained on: every picture with all templates, one ground and one look; aliases."""
+    for index, (name, style) in enumerate(zip(names, styles, strict=True)):
+        shown = words(without_number(name))
         for template in TEMPLATES:
-            yield template.format(thing=words(without_number(name)), style=style)
-    for concept, others in ALIASES.items():
+            yield template.format(thing=shown, style=style)
+        ground = GROUND_NAMES[index % len(GROUND_NAMES)]
+        yield shown + GROUND_TEMPLATES[0].format(ground=ground)
+        yield TEMPLATES_WITH_STYLE[0].format(thing=shown, style=LOOK_NAMES[index % len(LOOK_NAMES)])
+    for others in ALIASES.values():
         yield from others
-        yield words(concept)
     yield from ANIMALS
-    for template in GROUND_TEMPLATES:
-        yield from (template.format(ground=ground) for ground in GROUND_NAMES)
-    yield from LOOK_NAMES

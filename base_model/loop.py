@@ -24,7 +24,7 @@ from base_model.precision import CHOICES
 from base_model.work import Refused
 
 FLOOR = 0.02  # the cosine ends at this part of the learning rate
-LONGEST_STEP = 3.0  # seconds; a longer pause means that the machine slept, and is not counted
+LONGEST_STEP = 30.0  # seconds; what is longer means that the machine slept, and is not counted
 SMOOTHING = 0.98
 STATE = "state.safetensors"
 

@@ -6,26 +6,35 @@ optimiser always works on fp32 weights: bf16 has eight bits, and a step of 0.1 %
 them.
 """
 
-import statistics
 import time
 from collections.abc import Mapping
 
 import torch
 
 SIDE = 128
-ROUNDS = 5
+ROUNDS = 50
 CHOICES = ("auto", "bf16", "fp32")
 
 
 def matmul_seconds(dtype: torch.dtype) -> float:
-    """Median time of a product of two 128 × 128 matrices, after one to warm up."""
+    """Shortest time of a product of two 128 × 128 matrices in one thread.
+
+    The shortest, and one thread, because another program on the same cores can make single products a hundred
+    times slower, and has made a median choose wrongly.
+    """
     left = torch.ones(SIDE, SIDE, dtype=dtype)
-    taken = []
-    for _ in range(ROUNDS + 1):
-        begun = time.perf_counter()
-        torch.mm(left, left)
-        taken.append(time.perf_counter() - begun)
-    return statistics.median(taken[1:])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return min(_seconds(left) for _ in range(ROUNDS))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _seconds(left: torch.Tensor) -> float:
+    begun = time.perf_counter()
+    torch.mm(left, left)
+    return time.perf_counter() - begun
 
 
 def choose_precision(asked: str = "auto") -> torch.dtype:

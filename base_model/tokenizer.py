@@ -40,7 +40,10 @@ def learn_merges(texts: Iterable[str], count: int) -> list[tuple[str, str]]:
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
+    # Entries named beforehand get their number before the words are read, in an order that differs from run to
+    # run; equal counts are then merged in the same order every time.
     trainer = trainers.BpeTrainer(
+        special_tokens=[symbol + WORD_END for symbol in byte_symbols()],
         vocab_size=count + 2 * 256,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         end_of_word_suffix=WORD_END,
