@@ -13,22 +13,25 @@ from pseudoword.settings import Settings
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for what the demo makes.")] = Path("demo"),
+    word: Annotated[str, typer.Option(help="hikon (a style) or mirp (a subject).")] = "hikon",
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
 ) -> None:
     """Teach the bundled model a word from the sample pictures, and show it before and after."""
     from pseudoword.cli._interrupt import show_until_stopped
 
     with clear_errors():
-        from pseudoword.services.demo import STYLE, run_demo
+        from pseudoword.services.demo import demo_word, run_demo
 
-        _, stopped = show_until_stopped(run_demo(out, Settings.from_environment(), seed=seed))
+        chosen = demo_word(word)
+        _, stopped = show_until_stopped(run_demo(out, Settings.from_environment(), demo=chosen, seed=seed))
     if stopped:
         raise typer.Exit(INTERRUPTED)
     program = _program()
+    prompt = "a fish, [name] style" if chosen.template == "style" else "a [name] on a red background"
     typer.echo("\nTry next:")
-    typer.echo(f'  {program} generate "a fish, {STYLE.word} style" --embeddings-dir {out}')
-    typer.echo(f"  {program} train mystyle YOUR_PICTURES --template style --init silhouette")
-    typer.echo(f"  {program} resume {out}/runs/{STYLE.word} --steps {2 * STYLE.steps} --embeddings-dir {out}")
+    typer.echo(f'  {program} generate "{prompt.replace("[name]", word)}" --embeddings-dir {out}')
+    typer.echo(f"  {program} train myword YOUR_PICTURES --template {chosen.template} --init '{chosen.init}'")
+    typer.echo(f"  {program} resume {out}/runs/{word} --steps {2 * chosen.steps} --embeddings-dir {out}")
 
 
 def _program() -> str:

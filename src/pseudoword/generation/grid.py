@@ -43,3 +43,14 @@ def labelled_rows(rows: Sequence[tuple[str, Sequence[Image.Image]]], heads: Sequ
         for column, picture in enumerate(pictures):
             sheet.paste(picture.convert("RGB"), (_GAP + column * (width + _GAP), y + line))
     return sheet
+
+
+def stacked(sheets: Sequence[Image.Image]) -> Image.Image:
+    """Sheets below each other on white, aligned at the left."""
+    width = max(sheet.width for sheet in sheets)
+    result = Image.new("RGB", (width, sum(sheet.height for sheet in sheets)), "white")
+    y = 0
+    for sheet in sheets:
+        result.paste(sheet, (0, y))
+        y += sheet.height
+    return result

@@ -9,8 +9,9 @@ from PIL import Image
 
 from pseudoword.embeddings import read_embedding, write_embedding
 from pseudoword.evaluation.plots import plot_losses
+from pseudoword.errors import BadOption
 from pseudoword.events import Event, PictureDone, Progress, RunStarted, Saved
-from pseudoword.generation.grid import labelled_rows
+from pseudoword.generation.grid import labelled_rows, stacked
 from pseudoword.generation.options import GenerateOptions
 from pseudoword.generation.saving import save_png
 from pseudoword.services.generate import Studio
@@ -62,14 +63,44 @@ STYLE = DemoWord(
     samples="high-contrast",
     template="style",
     init="silhouette",
-    vectors=2,
-    learning_rate="1e-2:100, 3e-3",
-    steps=150,
+    vectors=4,
+    learning_rate="2e-2:60, 5e-3",
+    steps=120,
     batch_size=8,
     prompts=tuple(f"{thing}, [name] style" for thing in ("cat", "car", "smiling face", "strawberry", "tree", "rocket")),
 )
+SUBJECT = DemoWord(
+    word="mirp",
+    samples="mascot",
+    template="subject",
+    init="smiling face with horns",
+    vectors=6,
+    learning_rate="1e-2:80, 5e-3:140, 1e-3",
+    steps=200,
+    batch_size=8,
+    prompts=(
+        "a [name]",
+        "a [name] on a blue background",
+        "a [name] on a green background",
+        "a [name], line art style",
+        "a small [name]",
+        "a [name], pixel art style",
+    ),
+)
+DEMO_WORDS = {demo.word: demo for demo in (STYLE, SUBJECT)}
 _PREVIEW_SEED = 1
 _EXAMPLES = 6
+
+
+def demo_word(word: str) -> DemoWord:
+    """The demo of this word.
+
+    Raises:
+        BadOption: there is none.
+    """
+    if word not in DEMO_WORDS:
+        raise BadOption(f"--word {word!r}", expected=" or ".join(DEMO_WORDS))
+    return DEMO_WORDS[word]
 
 
 def run_demo(out: Path, settings: Settings, *, demo: DemoWord = STYLE, seed: int = 0) -> Iterator[Event]:
@@ -127,8 +158,10 @@ def _draw_before_after(demo: DemoWord, settings: Settings, path: Path) -> Iterat
             done += 1
             yield Progress(label="drawing before and after", done=done, total=total)
         rows.append((label, pictures))
-    heads = [prompt.replace("[name]", "…") for prompt in demo.prompts]
-    save_png(labelled_rows(rows, heads), path)
+    examples = _examples(demo, studio.conditioner.model.resolution)
+    learned_from = labelled_rows([(f"some of the pictures that “{demo.word}” was learned from", examples)], [])
+    drawn = labelled_rows(rows, [prompt.replace("[name]", "…") for prompt in demo.prompts])
+    save_png(stacked([learned_from, drawn]), path)
     yield Saved(path=path, what="the same prompts before and after")
 
 
