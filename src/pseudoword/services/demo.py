@@ -8,8 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from pseudoword.embeddings import read_embedding, write_embedding
-from pseudoword.evaluation.plots import plot_losses
 from pseudoword.errors import BadOption
+from pseudoword.evaluation.plots import plot_losses
 from pseudoword.events import Event, PictureDone, Progress, RunStarted, Saved
 from pseudoword.generation.grid import labelled_rows, stacked
 from pseudoword.generation.options import GenerateOptions
@@ -80,15 +80,11 @@ SUBJECT = DemoWord(
     batch_size=8,
     prompts=(
         "a [name]",
-        "a [name] on a blue background",
-        "a [name] on a green background",
-        "a [name], line art style",
-        "a small [name]",
-        "a [name], pixel art style",
+        *(f"a [name] on a {ground} background" for ground in ("pink", "sky blue", "yellow", "white", "blue")),
     ),
 )
 DEMO_WORDS = {demo.word: demo for demo in (STYLE, SUBJECT)}
-_PREVIEW_SEED = 1
+_PREVIEW_SEED = 3
 _EXAMPLES = 6
 
 
@@ -141,12 +137,7 @@ def _write_plot(run: RunFolder, out: Path, demo: DemoWord) -> Iterator[Event]:
 
 def _draw_before_after(demo: DemoWord, settings: Settings, path: Path) -> Iterator[Event]:
     studio = Studio.open(settings, model="bundled")
-    rows: list[tuple[str, list[Image.Image]]] = [
-        (
-            f"some of the training pictures of “{demo.word}”",
-            _examples(demo, studio.conditioner.model.resolution),
-        )
-    ]
+    rows: list[tuple[str, list[Image.Image]]] = []
     done, total = 0, 2 * len(demo.prompts)
     for word, label in (
         (demo.init, f"before: the plain word “{demo.init}”"),
@@ -160,7 +151,7 @@ def _draw_before_after(demo: DemoWord, settings: Settings, path: Path) -> Iterat
         rows.append((label, pictures))
     examples = _examples(demo, studio.conditioner.model.resolution)
     learned_from = labelled_rows([(f"some of the pictures that “{demo.word}” was learned from", examples)], [])
-    drawn = labelled_rows(rows, [prompt.replace("[name]", "…") for prompt in demo.prompts])
+    drawn = labelled_rows(rows, [prompt.replace("[name]", "…").replace(" background", "") for prompt in demo.prompts])
     save_png(stacked([learned_from, drawn]), path)
     yield Saved(path=path, what="the same prompts before and after")
 

@@ -56,6 +56,6 @@ def test_a_grid_has_as_many_rows_as_the_rounded_root(count, size):
 def test_labelled_rows_hold_every_picture_in_its_place():
     red, blue = Image.new("RGB", (16, 16), "red"), Image.new("RGB", (16, 16), "blue")
     sheet = labelled_rows([("first", [red, red]), ("second", [blue])], ["a", "b"])
-    colours = dict((colour, count) for count, colour in sheet.getcolors(1 << 20))
+    colours = {colour: count for count, colour in sheet.getcolors(1 << 20)}
     assert colours[(255, 0, 0)] == 2 * 256
     assert colours[(0, 0, 255)] == 256

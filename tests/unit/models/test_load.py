@@ -103,7 +103,7 @@ def test_a_source_that_is_no_model_is_named_with_the_next_move(source, words):
 def test_a_single_file_is_refused_with_what_to_give_instead(tmp_path):
     file = tmp_path / "model.safetensors"
     file.write_bytes(b"x")
-    with pytest.raises(BadModel, match="single file.*diffusers' layout"):
+    with pytest.raises(BadModel, match=r"single file.*diffusers' layout"):
         find_model(str(file))
 
 

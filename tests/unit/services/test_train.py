@@ -278,7 +278,7 @@ def test_a_run_whose_pictures_changed_is_not_continued(settings, options, pictur
     stop_after(train_word(options(), settings), 2)
     (pictures_dir / "0-cat.png").unlink()
     shutil.copyfile(pictures_dir / "1-dog.png", pictures_dir / "2-house.png")
-    with pytest.raises(BadPictures, match="0-cat.png, 2-house.png"):
+    with pytest.raises(BadPictures, match=r"0-cat.png, 2-house.png"):
         list(resume_run("zorp", settings))
 
 

@@ -64,7 +64,7 @@ def test_own_templates_are_read_and_blank_lines_passed_over(tmp_path):
 def test_a_line_without_the_name_could_teach_nothing_and_is_refused(tmp_path):
     file = tmp_path / "t.txt"
     file.write_text("a [name]\na picture\n", "utf-8")
-    with pytest.raises(BadOption, match="'a picture'.*\\[name\\]"):
+    with pytest.raises(BadOption, match=r"'a picture'.*\[name\]"):
         load_templates(str(file))
 
 
