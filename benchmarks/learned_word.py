@@ -31,10 +31,10 @@ from pseudoword.training.fixed_batch import FixedBatch, fixed_loss, make_fixed_b
 from pseudoword.training.latents import Latents, encode_latents
 from pseudoword.training.pictures import Picture, load_pictures
 
-STYLE_WORDS = (
-    *("noto", "blob", "twitter", "fluent 3d", "fluent flat", "emojione", "firefox", "line art"),
-    *("grayscale", "sepia", "silhouette", "pixel art", "negative", "sketch", "neon", "duotone"),
-)
+STYLE_SETS = ("noto", "blob", "twitter", "fluent 3d", "fluent flat", "emojione", "firefox", "line art")
+"""The model's style words: one for each set of pictures that it was trained on."""
+LOOKS = ("grayscale", "sepia", "silhouette", "pixel art", "negative", "sketch", "neon", "duotone")
+"""Words for the synthetic looks that a part of those pictures went through; two of them are black on white too."""
 NOUNS = (
     *("face", "smiling face", "smiling face with horns", "grinning face", "face with big eyes", "cat", "bear"),
     *("ghost", "robot", "star", "heart", "frog", "pig", "balloon", "apple", "egg", "speech balloon", "alien"),
@@ -62,6 +62,9 @@ class Figures:
     pictures: int | None = None
     mean_closeness: tuple[float, float] | None = None
     """Of the initial and of the learned word."""
+    spread_over_prompts: float | None = None
+    """Mean squared difference between the learned word's pictures of different things, over that between the
+    initial word's: near 0 if the word decided what is drawn instead of the prompt."""
 
     @property
     def gain(self) -> float:
@@ -120,16 +123,16 @@ def measure(demo: DemoWord, bench: Bench, caption: str, plain: Sequence[str]) ->
 def measure_style(folder: Path) -> Figures:
     """The style word: losses, and how many pictures are closer in style than the initial word's."""
     bench = learn(STYLE, folder)
-    figures = measure(STYLE, bench, STYLE_CAPTION, STYLE_WORDS)
+    figures = measure(STYLE, bench, STYLE_CAPTION, (*STYLE_SETS, *LOOKS))
     vae = bench.conditioner.model.vae
     references = gram_features(vae, torch.stack([picture.pixels for picture in bench.held_back]))
-    before, after = (
-        style_closeness(gram_features(vae, _draw(bench, word)), references) for word in (STYLE.init, STYLE.word)
-    )
+    drawn = {word: _draw(bench, word) for word in (STYLE.init, STYLE.word)}
+    before, after = (style_closeness(gram_features(vae, pixels), references) for pixels in drawn.values())
     values = asdict(figures) | {
         "closer": int((after > before).sum()),
         "pictures": len(after),
         "mean_closeness": (float(before.mean()), float(after.mean())),
+        "spread_over_prompts": _spread(drawn[STYLE.word]) / _spread(drawn[STYLE.init]),
     }
     return Figures(**values)
 
@@ -137,6 +140,12 @@ def measure_style(folder: Path) -> Figures:
 def measure_subject(folder: Path) -> Figures:
     """The subject's word: losses against plain nouns."""
     return measure(SUBJECT, learn(SUBJECT, folder), SUBJECT_CAPTION, NOUNS)
+
+
+def _spread(pixels: torch.Tensor) -> float:
+    """Mean squared difference between pictures of one seed and different things."""
+    by_thing = pixels.view(len(THINGS), SEEDS, -1)
+    return float(by_thing.var(dim=0).mean())
 
 
 def _draw(bench: Bench, word: str) -> torch.Tensor:

@@ -67,7 +67,7 @@ def train(task: Task, state: TrainState) -> Iterator[Event]:
     try:
         yield from _due(task, state, log)
         while state.step < task.num_steps:
-            event = _step(task, state, optimizer)
+            event = take_step(task, state, optimizer)
             log.step(event)
             yield event
             yield from _due(task, state, log)
@@ -84,7 +84,7 @@ def _save(task: Task, state: TrainState, log: RunLog) -> None:
     state.save(task.folder.state)
 
 
-def _step(task: Task, state: TrainState, optimizer: RowOptimizer) -> StepDone:
+def take_step(task: Task, state: TrainState, optimizer: RowOptimizer) -> StepDone:
     """One optimiser step; in fp16 repeated at a lower loss scale while gradients overflow."""
     start = time.perf_counter()
     rate = parse_rates(task.options.learning_rate or "").at(state.step)

@@ -1,0 +1,106 @@
+"""A training stopped by a signal at a random moment ends, once resumed, with the same bits.
+
+Real processes and real signals, on a tiny model and on the one that ships. The moment is drawn anew in every run of
+the tests and stands in the message of a failure.
+"""
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from pseudoword.embeddings import read_embedding
+from pseudoword.training.state import TrainState
+
+STEPS = {"sd1": 60, "bundled": 8}
+
+
+def command(folder: Path, *arguments: object) -> list[str]:
+    folders = ["--embeddings-dir", str(folder / "embeddings"), "--runs-dir", str(folder / "runs")]
+    return [sys.executable, "-m", "pseudoword", *(str(a) for a in arguments), *folders]
+
+
+def training(folder: Path, model: object, pictures: Path, steps: int) -> list[str]:
+    return command(
+        folder, "train", "zorp", pictures, "--model", model, "--init", "cat", "--steps", steps, "--batch-size", 2,
+        "--evaluate-every", steps // 2, "--preview-every", 0, "--save-every", steps // 2, "--precision", "fp32",
+    )  # fmt: skip
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def rows_in_log(folder: Path) -> list[tuple[str, str]]:
+    path = folder / "runs" / "zorp" / "loss.csv"
+    if not path.is_file():
+        return []
+    with path.open() as handle:
+        return [(row["step"], row["loss"]) for row in csv.DictReader(handle)]
+
+
+def wait_for_state(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Until the first state is on disk: the run exists from then on."""
+    state = folder / "runs" / "zorp" / "state.safetensors"
+    deadline = time.monotonic() + 120
+    while not state.is_file():
+        assert process.poll() is None, "the training ended before it began"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("kind", ["sd1", "bundled"])
+def test_a_run_stopped_by_a_signal_ends_with_the_same_bits(kind, tiny_folder, pictures_dir, tmp_path):
+    model, steps = ("bundled" if kind == "bundled" else tiny_folder(kind)), STEPS[kind]
+    whole = tmp_path / "whole"
+    start = time.monotonic()
+    subprocess.run(
+        training(whole, model, pictures_dir, steps), check=True, env=environment(), stdout=subprocess.DEVNULL
+    )
+    with (whole / "runs" / "zorp" / "loss.csv").open() as handle:
+        stepping = sum(float(row["seconds"]) for row in csv.DictReader(handle))
+    assert time.monotonic() - start > stepping
+    for number in (signal.SIGINT, signal.SIGKILL):
+        moment = random.uniform(0, stepping)
+        folder = tmp_path / number.name
+        process = subprocess.Popen(
+            training(folder, model, pictures_dir, steps), env=environment(), stdout=subprocess.DEVNULL
+        )
+        wait_for_state(process, folder)
+        time.sleep(moment)
+        process.send_signal(number)
+        code = process.wait(timeout=120)
+        told = f"{number.name} {moment:.3f} s after the first state"
+        assert code in ((130, 0) if number == signal.SIGINT else (-signal.SIGKILL, 0)), told
+        subprocess.run(command(folder, "resume", "zorp"), check=True, env=environment(), stdout=subprocess.DEVNULL)
+        assert rows_in_log(folder) == rows_in_log(whole), told
+        one, other = (TrainState.load(f / "runs" / "zorp" / "state.safetensors") for f in (whole, folder))
+        for group in ("rows", "first_moment", "second_moment"):
+            for slot, values in getattr(one, group).items():
+                assert torch.equal(values, getattr(other, group)[slot]), told
+        assert (one.step, one.best_loss, one.best_step) == (other.step, other.best_loss, other.best_step), told
+        first, second = (read_embedding(f / "embeddings" / "zorp.safetensors") for f in (whole, folder))
+        assert first.same_vectors(second), told
+
+
+def test_ctrl_c_says_how_to_go_on(tiny_folder, pictures_dir, tmp_path):
+    process = subprocess.Popen(
+        training(tmp_path, tiny_folder("sd1"), pictures_dir, 100_000),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    wait_for_state(process, tmp_path)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"continue with: pseudoword resume {tmp_path / 'runs' / 'zorp'}" in output
+    assert read_embedding(tmp_path / "embeddings" / "zorp.safetensors").provenance.step

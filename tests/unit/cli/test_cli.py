@@ -1,0 +1,179 @@
+"""The command line as a user meets it: one clear line for bad input, exit code 2, nothing half-written."""
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from pseudoword import __version__
+from pseudoword.cli.main import app
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    return call
+
+
+@pytest.fixture
+def train(run, pictures_dir, tiny_folder):
+    def call(*arguments, name="zorp", pictures=None, model=None):
+        return run(
+            "train", name, pictures or pictures_dir, "--model", model or tiny_folder("sd1"), "--steps", 3,
+            "--batch-size", 2, "--preview-every", 0, "--evaluate-every", 0, "--precision", "fp32", *arguments,
+        )  # fmt: skip
+
+    return call
+
+
+def one_line_and_code_2(result, *words):
+    assert result.exit_code == 2, result.output
+    lines = result.output.strip().splitlines()
+    assert len(lines) == 1, result.output
+    assert lines[0].startswith("error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+def test_train_then_generate_then_resume(run, train, tiny_folder, tmp_path):
+    result = train()
+    assert result.exit_code == 0, result.output
+    assert "embeddings/zorp.safetensors" in result.output
+    result = run(
+        "generate", "a cat, art by zorp", "--model", tiny_folder("sd1"), "--steps", 2, "--seed", 7,
+        "--batch-size", 2, "--precision", "fp32",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    pictures = sorted((tmp_path / "outputs/txt2img-images").rglob("*.png"))
+    assert [picture.name for picture in pictures] == ["00000-7.png", "00001-8.png"]
+    texts = [Image.open(picture).text["parameters"] for picture in pictures]
+    assert all(re.search(r'TI hashes: "zorp: [0-9a-f]{12}"', text) for text in texts)
+    assert all(re.search(r"Model hash: [0-9a-f]{10}, Model: tiny-sd1", text) for text in texts)
+    assert len(list((tmp_path / "outputs/txt2img-grids").rglob("grid-0000.png"))) == 1
+    result = run("resume", "zorp", "--steps", 5)
+    assert result.exit_code == 0, result.output
+    assert "done: 5 steps" in result.output
+
+
+def test_the_output_option_names_the_file(run, tiny_folder, tmp_path):
+    result = run("generate", "a cat", "--model", tiny_folder("sd1"), "--steps", 1, "--output", "new/x.png")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "new" / "x.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--vectors", "0"], ["--vectors 0", "1 to 75"]),
+        (["--vectors", "76"], ["--vectors 76", "1 to 75"]),
+        (["--learning-rate", "quick"], ["'quick'", "1e-3:1000"]),
+        (["--learning-rate", "1e-3:100, 1e-4:50"], ["do not rise"]),
+        (["--precision", "fp8"], ["fp8", "bf16"]),
+        (["--device", "abacus"], ["abacus", "cuda"]),
+        (["--template", "missing.txt"], ["missing.txt", "subject"]),
+        (["--batch-size", "0"], ["--batch-size 0"]),
+        (["--held-back", "missing"], ["no folder missing"]),
+    ],
+)
+def test_bad_settings(train, tmp_path, arguments, words):
+    one_line_and_code_2(train(*arguments), *words)
+    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "embeddings").exists()
+
+
+def test_no_such_folder(train):
+    one_line_and_code_2(train(pictures="nowhere"), "no folder nowhere")
+
+
+def test_no_pictures(train, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "notes.txt").write_text("x")
+    one_line_and_code_2(train(pictures=empty), "no picture in", "PNG")
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "a\\b", "", "CON", "a\nb"])
+def test_a_name_that_is_no_file_name(train, name):
+    one_line_and_code_2(train(name=name), "name ", "Choose another name")
+
+
+def test_a_model_that_is_none(train, tmp_path):
+    one_line_and_code_2(train(model=tmp_path), "is no model", "model_index.json")
+    one_line_and_code_2(train(model="no-such-model"), "no model 'no-such-model'")
+    one_line_and_code_2(train(model="some/thing"), "could not be fetched")
+
+
+def test_an_existing_name(train, tmp_path):
+    (tmp_path / "embeddings").mkdir()
+    (tmp_path / "embeddings" / "zorp.bin").write_bytes(b"mine")
+    one_line_and_code_2(train(), "zorp.bin already exists", "--overwrite")
+    assert (tmp_path / "embeddings" / "zorp.bin").read_bytes() == b"mine"
+
+
+def test_resuming_what_is_no_run(run, tmp_path):
+    one_line_and_code_2(run("resume", "nothing"), "no run in", "run.json")
+    (tmp_path / "runs" / "bad").mkdir(parents=True)
+    (tmp_path / "runs" / "bad" / "run.json").write_text('{"format": "pseudoword-run-1"}')
+    one_line_and_code_2(run("resume", "bad"), "damaged")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--sampler", "Heun++"], ["Heun++", "Euler a", "UniPC"]),
+        (["--steps", "0"], ["--steps 0", "1 to 150"]),
+        (["--width", "100"], ["--width 100", "multiple of 8"]),
+        (["--cfg-scale", "99"], ["--cfg-scale 99"]),
+        (["--seed", "-5"], ["--seed -5"]),
+        (["--model", "nowhere"], ["no model 'nowhere'"]),
+    ],
+)
+def test_bad_requests(run, tiny_folder, arguments, words):
+    model = [] if "--model" in arguments else ["--model", tiny_folder("sd1")]
+    one_line_and_code_2(run("generate", "a cat", *model, *arguments), *words)
+
+
+def test_an_embedding_for_another_model_is_told_and_left_out(run, tiny_folder, tmp_path):
+    import torch
+
+    from pseudoword.embeddings import Embedding, write_embedding
+
+    folder = tmp_path / "embeddings"
+    folder.mkdir()
+    write_embedding(Embedding(name="wide", vectors={"clip_h": torch.ones(1, 1024)}), folder / "wide.safetensors")
+    result = run("generate", "a cat by wide", "--model", tiny_folder("sd1"), "--steps", 1)
+    assert result.exit_code == 0, result.output
+    assert "'wide' is not used: made for SD2.x (1024), the model is an unknown model (32)" in result.output
+
+
+def test_the_version(run):
+    assert run("--version").output.strip() == f"pseudoword {__version__}"
+
+
+def test_an_unknown_demo(run):
+    one_line_and_code_2(run("demo", "--word", "nope"), "hikon or mirp")
+
+
+def test_help_of_every_command_shows_its_options_whole(run):
+    for command, option in (
+        ("train", "[name] for the word"),
+        ("generate", "--cfg-scale"),
+        ("demo", "--word"),
+        ("resume", "--steps"),
+    ):
+        result = run(command, "--help")
+        assert result.exit_code == 0
+        assert option in " ".join(result.output.split())
+
+
+def test_folders_may_come_from_the_environment(run, tiny_folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("PSEUDOWORD_OUTPUTS_DIR", str(tmp_path / "elsewhere"))
+    run("generate", "a cat", "--model", tiny_folder("sd1"), "--steps", 1)
+    assert list((tmp_path / "elsewhere").rglob("*.png"))
+    assert not Path("outputs").exists()
