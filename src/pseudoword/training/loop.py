@@ -64,18 +64,25 @@ def train(task: Task, state: TrainState) -> Iterator[Event]:
     log = RunLog(task.folder, state.step, state.evaluated_step)
     optimizer = RowOptimizer(state, task.conditioner.model.device)
     saved_at = time.monotonic()
+    between_steps = True  # a second Ctrl-C may end a step half-way: such a state must not reach the disk
     try:
         yield from _due(task, state, log)
         while state.step < task.num_steps:
+            between_steps = False
             event = take_step(task, state, optimizer)
+            between_steps = True
             log.step(event)
             yield event
             yield from _due(task, state, log)
             if time.monotonic() - saved_at > SAVE_SECONDS:
                 _save(task, state, log)
                 saved_at = time.monotonic()
+    except TrainingDiverged:
+        between_steps = True
+        raise
     finally:
-        _save(task, state, log)
+        if between_steps:
+            _save(task, state, log)
         log.close()
 
 

@@ -201,6 +201,23 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_state_before(setti
     assert all(rows.isfinite().all() for rows in state.rows.values())
 
 
+def test_a_step_that_is_torn_apart_does_not_reach_the_disk(settings, options, tmp_path, monkeypatch):
+    from pseudoword.training import loop
+
+    def torn(state):
+        if state.step == 4:
+            raise KeyboardInterrupt
+
+    other = replace(settings, embeddings_dir=tmp_path / "e2", runs_dir=tmp_path / "r2")
+    list(train_word(options(), other))
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(loop, "_grow_scale", torn)  # called when the rows are changed and the step is not counted
+        list(train_word(options(), settings))
+    assert TrainState.load(settings.runs_dir / "zorp" / "state.safetensors").step < 5
+    list(resume_run("zorp", settings))
+    assert torch.equal(rows_of(settings)["clip_l"], rows_of(other)["clip_l"])
+
+
 def test_in_fp16_an_overflow_repeats_the_step_at_a_lower_scale(settings, options, monkeypatch):
     from pseudoword.training import loop
 
