@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
-from pseudoword.errors import BadOption
+from pseudoword.errors import BadFile, BadOption
 
 _BLOCK = 1 << 20
 _NAME = re.compile(r"[^\W_][\w .-]*", re.UNICODE)
@@ -35,16 +35,23 @@ def atomic_path(path: Path) -> Generator[Path]:
     """Yield a temporary path beside `path`; rename it over `path` when the block ends well.
 
     The temporary name keeps the suffix, for writers that choose a format by it. The folder is made.
+
+    Raises:
+        BadFile: the operating system does not let it be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_ident()}.tmp{path.suffix}")
     try:
-        yield temporary
-        with temporary.open("r+b") as handle:  # Windows flushes only what is open for writing
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            with temporary.open("r+b") as handle:  # Windows flushes only what is open for writing
+                os.fsync(handle.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as problem:
+        reason = problem.strerror or type(problem).__name__
+        raise BadFile(f"{path} cannot be written ({reason})", next_move="Choose another place") from problem
 
 
 def atomic_write(path: Path, content: bytes) -> None:
@@ -84,7 +91,10 @@ class HashCache:
             return known[1]
         digest = sha256(file)
         self._known[key] = [stamp, digest]
-        write_json(self.path, self._known)
+        try:
+            write_json(self.path, self._known)
+        except BadFile:
+            return digest  # a cache that cannot be written costs time at the next start, nothing else
         return digest
 
 
@@ -105,6 +115,21 @@ def _is_entry(value: object) -> bool:
         and len(cast("list[object]", value)) == 2
         and all(isinstance(part, str) for part in cast("list[object]", value))
     )
+
+
+def check_folder(path: Path, what: str) -> None:
+    """Make sure that files can be put below `path`, which need not be there yet.
+
+    Raises:
+        BadFile: it, or a folder above it, is a file or is closed to us.
+    """
+    try:
+        nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+        usable = nearest.is_dir() and os.access(nearest, os.W_OK)
+    except (OSError, ValueError):
+        usable = False
+    if not usable:
+        raise BadFile(f"{what} {path} cannot be written to", expected="a folder", next_move="Choose another one")
 
 
 def check_name(name: str) -> str:

@@ -79,7 +79,12 @@ def test_a_run_stopped_by_a_signal_ends_with_the_same_bits(kind, tiny_folder, pi
         code = process.wait(timeout=120)
         told = f"{number.name} {moment:.3f} s after the first state"
         assert code in ((130, 0) if number == signal.SIGINT else (-signal.SIGKILL, 0)), told
-        subprocess.run(command(folder, "resume", "zorp"), check=True, env=environment(), stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [*command(folder, "resume", "zorp")[:-4], "--runs-dir", str(folder / "runs")],
+            check=True,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+        )
         assert rows_in_log(folder) == rows_in_log(whole), told
         one, other = (TrainState.load(f / "runs" / "zorp" / "state.safetensors") for f in (whole, folder))
         for group in ("rows", "first_moment", "second_moment"):

@@ -38,6 +38,7 @@ class Display:
         self._last_line = time.monotonic()
         self.run: Path | None = None
         self.step = 0
+        self.ended = False
 
     def __enter__(self) -> "Display":
         self._bar.start()
@@ -99,6 +100,7 @@ class Display:
 
     @show.register
     def _(self, event: events.RunEnded) -> None:
+        self.ended = True
         speed = f", {event.seconds_per_step:.3f} s per step" if event.seconds_per_step else ""
         best = ""
         if event.best_loss is not None:

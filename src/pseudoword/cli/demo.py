@@ -1,5 +1,6 @@
 """`pseudoword demo`."""
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -23,15 +24,16 @@ def demo(
         from pseudoword.services.demo import demo_word, run_demo
 
         chosen = demo_word(word)
-        _, stopped = show_until_stopped(run_demo(out, Settings.from_environment(), demo=chosen, seed=seed))
+        shown, stopped = show_until_stopped(run_demo(out, Settings.from_environment(), demo=chosen, seed=seed))
     if stopped:
+        typer.echo("stopped")
         raise typer.Exit(INTERRUPTED)
     program = _program()
     prompt = "a fish, [name] style" if chosen.template == "style" else "a [name] on a red background"
     typer.echo("\nTry next:")
-    typer.echo(f'  {program} generate "{prompt.replace("[name]", word)}" --embeddings-dir {out}')
+    typer.echo(f'  {program} generate "{prompt.replace("[name]", word)}" --embeddings-dir {shlex.quote(str(out))}')
     typer.echo(f"  {program} train myword YOUR_PICTURES --template {chosen.template} --init '{chosen.init}'")
-    typer.echo(f"  {program} resume {out}/runs/{word} --steps {2 * chosen.steps} --embeddings-dir {out}")
+    typer.echo(f"  {program} resume {shlex.quote(str(shown.run))} --steps {2 * chosen.steps}")
 
 
 def _program() -> str:

@@ -39,4 +39,5 @@ def generate(options: GenerateCommand, settings: Settings) -> None:
     studio = Studio.open(settings, model=options.model, device=options.device, precision=options.precision)
     _, stopped = show_until_stopped(studio.draw_and_save(options.request(), options.output))
     if stopped:
+        typer.echo("stopped; the pictures that were told are saved")
         raise typer.Exit(INTERRUPTED)

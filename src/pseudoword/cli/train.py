@@ -1,5 +1,7 @@
 """`pseudoword train` and `pseudoword resume`."""
 
+import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +9,7 @@ import typer
 
 from pseudoword.cli._errors import INTERRUPTED, clear_errors
 from pseudoword.cli._options import command_from, folder_options
+from pseudoword.events import Event
 from pseudoword.settings import Settings
 from pseudoword.training.options import TrainOptions
 
@@ -19,7 +22,7 @@ def train(options: TrainOptions, settings: Settings) -> None:
     """
     from pseudoword.services.train import train_word
 
-    _show(train_word(options, settings), settings)
+    _show(train_word(options, settings))
 
 
 def resume(
@@ -27,24 +30,25 @@ def resume(
     steps: Annotated[
         int | None, typer.Option(help="A new number of steps in all, to train a finished run further.")
     ] = None,
-    embeddings_dir: Annotated[Path | None, typer.Option(help="Folder of the embeddings.")] = None,
     runs_dir: Annotated[Path | None, typer.Option(help="Folder of the training runs.")] = None,
 ) -> None:
     """Continue a stopped, killed or finished run exactly where its last state is."""
-    settings = folder_options(embeddings_dir=embeddings_dir, runs_dir=runs_dir)
+    settings = folder_options(runs_dir=runs_dir)
     with clear_errors():
         from pseudoword.services.train import resume_run
 
-        _show(resume_run(run, settings, steps), settings)
+        _show(resume_run(run, settings, steps))
 
 
-def _show(events: object, settings: Settings) -> None:
+def _show(events: Iterable[Event]) -> None:
     from pseudoword.cli._interrupt import show_until_stopped
 
-    shown, stopped = show_until_stopped(events)  # pyright: ignore[reportArgumentType]
-    if stopped:
+    shown, stopped = show_until_stopped(events)
+    if stopped and not shown.ended:
         if shown.run is None:
-            typer.echo("stopped before the first step; nothing was written")
+            typer.echo("stopped before the first step of this session; nothing was changed")
         else:
-            typer.echo(f"stopped after step {shown.step}; continue with: pseudoword resume {shown.run}")
+            typer.echo(
+                f"stopped after step {shown.step}; continue with: pseudoword resume {shlex.quote(str(shown.run))}"
+            )
         raise typer.Exit(INTERRUPTED)

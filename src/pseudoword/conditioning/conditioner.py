@@ -18,6 +18,8 @@ from pseudoword.errors import WrongFamily
 from pseudoword.families import describe
 from pseudoword.models.protocols import BaseModel, Conditioning, TextEncoder
 
+_REMEMBERED = 4096
+"""Texts whose token ids are kept: captions come back often, prompts of a long-lived program do not."""
 Words = Mapping[str, Mapping[str, torch.Tensor]]
 """Name → slot → rows [n, width]; the names are what is written in prompts."""
 
@@ -55,6 +57,11 @@ class Conditioner:
         """Names of the learned words that this prompt uses, in order of appearance."""
         return words_in(self._pieces(self.model.encoders[0], prompt, words))
 
+    def count(self, prompt: str, words: Words) -> int:
+        """How often learned words stand in this prompt; the least over the text encoders."""
+        pieces = (self._pieces(encoder, prompt, words) for encoder in self.model.encoders)
+        return min(sum(isinstance(piece, Placement) for piece in found) for found in pieces)
+
     def fits(self, vectors: Mapping[str, torch.Tensor]) -> bool:
         """Whether these vectors have exactly this model's slots and widths."""
         return {slot: rows.shape[-1] for slot, rows in vectors.items()} == self.model.widths()
@@ -62,6 +69,8 @@ class Conditioner:
     def token_ids(self, encoder: TextEncoder, text: str) -> tuple[int, ...]:
         """Ids of `text` without start and end token."""
         key = (encoder.slot, text)
+        if len(self._ids) > _REMEMBERED:
+            self._ids.clear()
         if key not in self._ids:
             self._ids[key] = tuple(encoder.tokenizer(text, add_special_tokens=False).input_ids)
         return self._ids[key]

@@ -25,6 +25,8 @@ class GenerateOptions:
 
     def __post_init__(self) -> None:
         sampler_named(self.sampler)
+        for name, text in (("prompt", self.prompt), ("negative prompt", self.negative_prompt)):
+            _check_text(name, text)
         _in_range("steps", self.steps, 1, 150)
         _in_range("batch-size", self.batch_size, 1, 64)
         _in_range("count", self.count, 1, 1000)
@@ -34,6 +36,13 @@ class GenerateOptions:
         for name, value in (("width", self.width), ("height", self.height)):
             if value is not None:
                 _in_range(name, value, 8, 4096)
+
+
+def _check_text(name: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as problem:
+        raise BadOption(f"{name} {text!r} with bytes that are no text", expected="UTF-8 text") from problem
 
 
 def _in_range(name: str, value: float, low: int, high: int) -> None:

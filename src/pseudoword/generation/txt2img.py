@@ -48,6 +48,8 @@ def txt2img(
     info = _infotext(conditioner, options, words, word_hashes or {}, (width, height), guidance)
     with torch.no_grad():
         both = conditioner.encode([options.negative_prompt, options.prompt], words)
+    if model.zeros_for_empty and not options.negative_prompt:
+        both = both.zeroed(0)
     total = options.count * options.steps
     for batch in range(options.count):
         seeds = [(first_seed + batch * options.batch_size + i) % (1 << 32) for i in range(options.batch_size)]

@@ -35,7 +35,10 @@ def choose_device(requested: str = "auto") -> torch.device:
             f"device {requested!r}, which this torch cannot use here",
             next_move="Leave --device out to take the best one there is",
         )
-    return torch.device(requested)
+    try:
+        return torch.device(requested)
+    except RuntimeError as problem:
+        raise BadOption(f"device {requested!r}", expected="a name such as cuda, cuda:1, mps or cpu") from problem
 
 
 def choose_dtype(requested: str, device: torch.device) -> torch.dtype:

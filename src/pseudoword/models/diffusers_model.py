@@ -32,6 +32,7 @@ class DiffusersModel:
     scheduler_config: Mapping[str, Any]
     device: torch.device
     dtype: torch.dtype
+    zeros_for_empty: bool
 
     @property
     def resolution(self) -> int:

@@ -30,6 +30,10 @@ class ModelFolder:
         filename = "scheduler_config.json" if part == "scheduler" else "config.json"
         return _read_json(self.path / part / filename)
 
+    def index(self) -> dict[str, Any]:
+        """The pipeline's own settings, from model_index.json."""
+        return _read_json(self.path / "model_index.json")
+
     def weights(self, part: str) -> tuple[list[Path], str | None]:
         """The part's weight files, and their variant (`fp16`) where only such files are there."""
         found = sorted((self.path / part).glob("*.safetensors"))
@@ -56,10 +60,10 @@ def find_model(source: str) -> ModelFolder:
     if source == BUNDLED:
         path = Path(str(files("pseudoword"))) / "models" / "bundled"
         return _checked(path, BUNDLED)
-    path = Path(source).expanduser()
-    if path.is_dir():
+    path, exists = _look(source)
+    if exists and path.is_dir():
         return _checked(path, path.resolve().name)
-    if path.exists():
+    if exists:
         raise BadModel(
             f"{source} is a single file",
             expected="a folder in diffusers' layout (with model_index.json), a hub id, or 'bundled'",
@@ -74,13 +78,22 @@ def find_model(source: str) -> ModelFolder:
     )
 
 
+def _look(source: str) -> tuple[Path, bool]:
+    """The path that the words may mean, and whether it is there."""
+    try:
+        path = Path(source).expanduser()
+        return path, path.exists()
+    except (OSError, RuntimeError, ValueError):  # too long a name, an unknown user's home, a null character
+        return Path(source), False
+
+
 def _fetch(hub_id: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(hub_id, allow_patterns=_WANTED_FILES))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as problem:
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as problem:
         raise BadModel(
             f"{hub_id!r} could not be fetched from the hub ({type(problem).__name__})",
             next_move="Check the spelling and the connection, or give a folder on this machine",

@@ -46,6 +46,8 @@ def load_model(source: str, *, device: str, precision: str, hash_cache: Path) ->
         )
     scheduler_config = folder.config("scheduler")
     widths = {encoder.slot: encoder.width for encoder in encoders}
+    vae = prepare(_load(folder, "vae", "AutoencoderKL"), where, torch.float32)
+    _check_sizes(folder, unet, vae)
     return DiffusersModel(
         name=folder.name,
         hash=_model_hash(folder, HashCache(hash_cache)),
@@ -53,12 +55,20 @@ def load_model(source: str, *, device: str, precision: str, hash_cache: Path) ->
         family=_family(widths),
         encoders=encoders,
         unet=unet,
-        vae=prepare(_load(folder, "vae", "AutoencoderKL"), where, torch.float32),
-        schedule=_noise_schedule(scheduler_config),
+        vae=vae,
+        zeros_for_empty=len(encoders) > 1 and bool(folder.index().get("force_zeros_for_empty_prompt", True)),
+        schedule=_noise_schedule(folder, scheduler_config),
         scheduler_config=scheduler_config,
         device=where,
         dtype=dtype,
     )
+
+
+def _check_sizes(folder: ModelFolder, unet: Any, vae: Any) -> None:
+    if unet.config.sample_size is None or len(vae.config.block_out_channels) < 2:
+        raise _damaged(folder, "unet", ValueError("no sample_size, or an autoencoder that does not shrink"))
+    if unet.config.in_channels != vae.config.latent_channels:
+        raise _damaged(folder, "unet", ValueError("UNet and autoencoder have different latent channels"))
 
 
 def _load_encoders(folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> tuple[TextEncoder, ...]:
@@ -78,7 +88,7 @@ def _load_encoder(
     return TextEncoder(
         slot="clip_g" if second else _first_slot(config, two=two),
         module=prepare(loaded, device, dtype),
-        tokenizer=_load_tokenizer(folder, tokenizer),
+        tokenizer=_load_tokenizer(folder, tokenizer, loaded.config.vocab_size),
         width=loaded.config.hidden_size,
         vocabulary_size=loaded.config.vocab_size,
         num_positions=loaded.config.max_position_embeddings,
@@ -93,20 +103,26 @@ def _first_slot(config: dict[str, Any], *, two: bool) -> str:
     return "clip_h" if is_open_clip and not two else "clip_l"
 
 
-def _load_tokenizer(folder: ModelFolder, part: str) -> Any:
+def _load_tokenizer(folder: ModelFolder, part: str, vocabulary_size: int) -> Any:
     from transformers import CLIPTokenizer
 
     try:
-        return CLIPTokenizer.from_pretrained(folder.path / part)
-    except (OSError, ValueError, TypeError) as problem:
+        tokenizer = CLIPTokenizer.from_pretrained(folder.path / part)
+    except Exception as problem:  # tokenizers raises bare ones for damaged files
         raise _damaged(folder, part, problem) from problem
+    if len(tokenizer) != vocabulary_size:
+        raise BadModel(
+            f"{folder.path / part} knows {len(tokenizer)} tokens",
+            expected=f"the {vocabulary_size} of its text encoder",
+            next_move="Fetch the model again",
+        )
+    return tokenizer
 
 
 def _load(folder: ModelFolder, part: str, class_name: str) -> Any:
     """One part as float32; both libraries check the weights' names and shapes against the configuration."""
     import diffusers
     import transformers
-    from safetensors import SafetensorError
 
     library: Any = transformers if class_name.startswith("CLIP") else diffusers
     variant = folder.weights(part)[1]
@@ -119,7 +135,7 @@ def _load(folder: ModelFolder, part: str, class_name: str) -> Any:
             output_loading_info=True,
             **{dtype_word: torch.float32},
         )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as problem:
+    except Exception as problem:  # both libraries raise many kinds for damaged folders
         raise _damaged(folder, part, problem) from problem
     if missing := [key for key in report["missing_keys"] if "position_ids" not in key]:
         raise _damaged(folder, part, ValueError(f"weights missing: {', '.join(sorted(missing)[:3])} …"))
@@ -131,7 +147,7 @@ def _damaged(folder: ModelFolder, part: str, problem: Exception) -> BadModel:
     return BadModel(f"{folder.path / part} cannot be loaded ({first_line})", next_move="Fetch the model again")
 
 
-def _noise_schedule(config: dict[str, Any]) -> NoiseSchedule:
+def _noise_schedule(folder: ModelFolder, config: dict[str, Any]) -> NoiseSchedule:
     """Betas as the model's own scheduler settings give them; DDPM (Ho et al. 2020) is only their calculator."""
     from diffusers import DDPMScheduler
 
@@ -141,8 +157,14 @@ def _noise_schedule(config: dict[str, Any]) -> NoiseSchedule:
     prediction = str(config.get("prediction_type", "epsilon"))
     if prediction not in ("epsilon", "v_prediction"):
         raise BadModel(f"a model that predicts {prediction!r}", expected="epsilon or v_prediction")
-    calculator = DDPMScheduler(**given, rescale_betas_zero_snr=zero_snr)
-    return NoiseSchedule(alphas_cumprod=calculator.alphas_cumprod.float(), prediction_type=prediction)
+    try:
+        calculator = DDPMScheduler(**given, rescale_betas_zero_snr=zero_snr)
+        alphas = calculator.alphas_cumprod.float()
+        if not (len(alphas) > 1 and bool(((alphas >= 0) & (alphas <= 1)).all())):
+            raise ValueError("its noise levels make no schedule")
+    except Exception as problem:  # diffusers raises what its arithmetic raises
+        raise _damaged(folder, "scheduler", problem) from problem
+    return NoiseSchedule(alphas_cumprod=alphas, prediction_type=prediction)
 
 
 def _family(widths: dict[str, int]) -> Family:

@@ -28,12 +28,12 @@ class Conditioning:
         pooled = None if self.pooled is None else self.pooled.index_select(0, index)
         return Conditioning(self.hidden.index_select(0, index), pooled)
 
-    def joined(self, other: Conditioning) -> Conditioning:
-        """Both batches, one after the other; they must have the same number of chunks."""
-        pooled = None
-        if self.pooled is not None and other.pooled is not None:
-            pooled = torch.cat([self.pooled, other.pooled])
-        return Conditioning(torch.cat([self.hidden, other.hidden]), pooled)
+    def zeroed(self, row: int) -> Conditioning:
+        """The same with zeros for one picture."""
+        keep = torch.ones(len(self.hidden), device=self.hidden.device, dtype=self.hidden.dtype)
+        keep[row] = 0
+        pooled = None if self.pooled is None else self.pooled * keep[:, None]
+        return Conditioning(self.hidden * keep[:, None, None], pooled)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +103,11 @@ class BaseModel(Protocol):
     @property
     def dtype(self) -> torch.dtype:
         """Of UNet and text encoders; the autoencoder works in float32."""
+        ...
+
+    @property
+    def zeros_for_empty(self) -> bool:
+        """Whether an empty negative prompt means zeros, as SDXL's pipelines have it, and not its encoding."""
         ...
 
     @property

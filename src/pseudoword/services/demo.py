@@ -111,6 +111,8 @@ def run_demo(out: Path, settings: Settings, *, demo: DemoWord = STYLE, seed: int
         demo: which word.
         seed: of the training.
     """
+    for suffix in (".pt", ".bin"):  # an earlier demo's: the word must be found under one file only
+        (out / f"{demo.word}{suffix}").unlink(missing_ok=True)
     here = replace(settings, embeddings_dir=out, runs_dir=out / "runs")
     run = RunFolder(out)
     for event in train_word(demo.options(seed), here):

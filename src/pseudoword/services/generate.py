@@ -5,11 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
+import torch
 from PIL import Image
 
 from pseudoword.conditioning.conditioner import Conditioner, Words
+from pseudoword.errors import BadFile, BadOption
 from pseudoword.events import Event, PictureDone, Saved, Warned
 from pseudoword.families import describe
+from pseudoword.files import check_folder
 from pseudoword.generation.grid import make_grid
 from pseudoword.generation.options import GenerateOptions
 from pseudoword.generation.saving import next_grid_path, next_picture_path, save_png
@@ -34,6 +37,8 @@ class Studio:
         Raises:
             BadModel, BadOption: as `models.load.load_model` says.
         """
+        if settings.embeddings_dir.exists() and not settings.embeddings_dir.is_dir():
+            raise BadFile(f"{settings.embeddings_dir} is a file", expected="the folder of the embeddings")
         loaded = load_model(model, device=device, precision=precision, hash_cache=settings.cache_dir / "hashes.json")
         return cls(conditioner=Conditioner(loaded), library=Library(settings.embeddings_dir), settings=settings)
 
@@ -54,6 +59,10 @@ class Studio:
         """
         done: list[PictureDone] = []
         today = date.today()
+        if output is not None:
+            _check_output(output)
+        else:
+            check_folder(self.settings.outputs_dir, "the outputs folder")
         several = options.batch_size * options.count > 1
         for event in self.draw(options):
             if not isinstance(event, PictureDone):
@@ -79,6 +88,16 @@ def draw_images(studio: Studio, options: GenerateOptions) -> list[Image.Image]:
     return [event.image for event in studio.draw(options) if isinstance(event, PictureDone)]
 
 
+def _check_output(output: Path) -> None:
+    try:
+        possible = output.suffix.lower() == ".png" and not output.is_dir()
+    except (OSError, ValueError):  # too long, or with a null character
+        possible = False
+    if not possible:
+        raise BadOption(f"--output {output}", expected="the name of a .png file")
+    check_folder(output.parent, "the folder")
+
+
 def _picture_path(settings: Settings, output: Path | None, event: PictureDone, *, several: bool, today: date) -> Path:
     if output is None:
         return next_picture_path(settings.outputs_dir, event.seed, today)
@@ -92,15 +111,22 @@ def _usable(
     entries = snapshot.entries.values()
     fitting = {e.embedding.name: e for e in entries if conditioner.fits(e.embedding.vectors)}
     others = {e.embedding.name: e.embedding for e in entries if e.embedding.name not in fitting}
+    skipped: dict[str, str] = {}
     named = {
         name
         for prompt in (options.prompt, options.negative_prompt)
         for name in conditioner.words_in(prompt, {n: e.vectors for n, e in others.items()})
     }
+    stand_ins = {slot: torch.zeros(1, width) for slot, width in conditioner.model.widths().items()}
+    unread = {skip.path.stem: skip for skip in snapshot.skipped if skip.path.stem not in fitting}
+    for prompt in (options.prompt, options.negative_prompt):
+        damaged = conditioner.words_in(prompt, dict.fromkeys(unread, stand_ins)) if unread else []
+        skipped.update({name: unread[name].reason for name in damaged})
     model = describe(conditioner.model.widths())
     warnings = [
         Warned(message=f"{name!r} is not used: made for {describe(others[name].widths)}, the model is {model}")
         for name in sorted(named)
     ]
+    warnings += [Warned(message=f"{name!r} is not used: {reason}") for name, reason in sorted(skipped.items())]
     words = {name: entry.embedding.vectors for name, entry in fitting.items()}
     return words, {name: entry.short for name, entry in fitting.items()}, warnings

@@ -10,32 +10,34 @@ import torch
 from pseudoword._version import __version__
 from pseudoword.conditioning.conditioner import Conditioner
 from pseudoword.embeddings import Embedding, Provenance, write_embedding
-from pseudoword.errors import BadModel, BadOption, BadPictures, NameTaken
-from pseudoword.events import Event, PictureDone, RunEnded, RunStarted, Saved
+from pseudoword.errors import BadFile, BadModel, BadOption, BadPictures, NameTaken
+from pseudoword.events import Event, PictureDone, RunEnded, RunStarted, Saved, Warned
+from pseudoword.files import check_folder
 from pseudoword.generation.grid import make_grid
 from pseudoword.generation.options import GenerateOptions
 from pseudoword.generation.saving import save_png
 from pseudoword.generation.txt2img import txt2img
+from pseudoword.library.walk import find_files
 from pseudoword.models.device import precision_name
 from pseudoword.models.folder import find_model
 from pseudoword.models.load import load_model
 from pseudoword.models.protocols import BaseModel
 from pseudoword.settings import Settings
-from pseudoword.training.captions import NAME, Templates, load_templates
+from pseudoword.training.captions import NAME, Templates, load_templates, make_templates
 from pseudoword.training.draws import TrainingData
 from pseudoword.training.fixed_batch import make_fixed_batch
 from pseudoword.training.initial import initial_rows
 from pseudoword.training.latents import Latents, encode_latents
 from pseudoword.training.loop import FIRST_FP16_SCALE, Task, train
 from pseudoword.training.options import TrainOptions
-from pseudoword.training.pictures import Picture, load_pictures
+from pseudoword.training.pictures import Picture, check_pictures_folder, load_pictures
+from pseudoword.training.rate import parse_rates
 from pseudoword.training.run import RunFolder, RunRecord, digests, find_run, new_run_folder
 from pseudoword.training.state import TrainState
 
 _PREVIEW_PROMPTS = {"style": "a cat, [name] style", "subject": "a [name]"}
 _PREVIEW_SEEDS = 4
 _PREVIEW_STEPS = 15
-SUFFIXES = (".safetensors", ".pt", ".bin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +61,21 @@ def train_word(options: TrainOptions, settings: Settings) -> Iterator[Event]:
         BadInput: any setting, folder or model that cannot be used; nothing has been written then.
         TrainingDiverged: the loss is no longer finite; the run's folder holds the state before.
     """
-    target = embedding_path(settings, options.name)
+    target = embedding_path(settings, options.name).absolute()
     _check_free(options, target)
-    model, templates = _open(options, settings)
+    for folder, what in ((target.parent, "the embeddings folder"), (settings.runs_dir, "the runs folder")):
+        check_folder(folder, what)
+    templates = load_templates(options.template)
+    model = _open(options, settings)
     options = options.resolved(model.family)
     assert options.vectors is not None
     rows = initial_rows(model, options.init, options.vectors)
+    _check_captions(Conditioner(model), templates, options.name)
     material = yield from _prepare(model, templates, options)
     scale = FIRST_FP16_SCALE if model.dtype == torch.float16 else 1.0
     state = TrainState.start(rows, scale)
     folder = new_run_folder(settings.runs_dir, options.name)
-    folder.write_record(_record(options, material))
+    folder.write_record(_record(options, material, target))
     state.save(folder.state)
     yield from _session(options, material, folder, state, target)
 
@@ -93,19 +99,22 @@ def resume_run(given: str, settings: Settings, steps: int | None = None) -> Iter
         if steps < state.step:
             raise BadOption(f"--steps {steps}", expected=f"at least {state.step}, which are already done")
         options = replace(options, steps=steps)
-        folder.write_record(replace(record, options=replace(record.options, steps=steps)))
     torch.set_num_threads(record.num_threads)
-    model, templates = _open(options, settings)
+    model = _open(options, settings)
     if model.hash != record.model_hash:
         raise BadModel(
             f"{options.model} has the hash {model.hash}",
             expected=f"{record.model_hash}, on which this run began",
             next_move="Give back the model's files as they were, or start a new run",
         )
-    material = yield from _prepare(model, templates, options)
+    if {slot: rows.shape[1] for slot, rows in state.rows.items()} != model.widths():
+        raise BadFile(f"the state in {folder.path} is not of this model", next_move="Start a new run")
+    material = yield from _prepare(model, make_templates(record.templates), options)
     _check_same("pictures", material.pictures, record.pictures, options.pictures)
     _check_same("held-back pictures", material.held_back, record.held_back, options.held_back)
-    yield from _session(options, material, folder, state, embedding_path(settings, options.name))
+    if steps is not None:
+        folder.write_record(replace(record, options=replace(record.options, steps=steps)))
+    yield from _session(options, material, folder, state, Path(record.target))
 
 
 def embedding_path(settings: Settings, name: str) -> Path:
@@ -114,25 +123,44 @@ def embedding_path(settings: Settings, name: str) -> Path:
 
 
 def _check_free(options: TrainOptions, target: Path) -> None:
-    taken = [path for suffix in SUFFIXES if (path := target.with_name(f"{options.name}{suffix}")).exists()]
+    """A word must be found under one file only, whatever its case, suffix or subfolder."""
+    files = [Path(file) for file in find_files(str(target.parent))]
+    taken = [file for file in files if file.stem.casefold() == options.name.casefold()]
     if taken and not options.overwrite:
         raise NameTaken(f"{taken[0]} already exists", next_move="Choose another name, or add --overwrite")
+    others = [file for file in taken if file.absolute() != target]
+    if others:
+        raise NameTaken(
+            f"{others[0]} would be found under the same name as {target.name}",
+            next_move="Move it away, or choose another name",
+        )
 
 
-def _open(options: TrainOptions, settings: Settings) -> tuple[BaseModel, Templates]:
+def _check_captions(conditioner: Conditioner, templates: Templates, name: str) -> None:
+    """Every line must call the word exactly once, or nothing could be learned from it, or the wrong thing."""
+    vectors = {slot: torch.zeros(1, width) for slot, width in conditioner.model.widths().items()}
+    for line in templates.lines:
+        filled = templates.fill(line, "", name)
+        found = conditioner.count(filled, {name: vectors})
+        if found != line.count(NAME):
+            raise BadOption(
+                f"{name!r} is read {found} times in {filled!r} by the model's tokenizer",
+                expected=f"{line.count(NAME)}",
+                next_move="Choose a name that is no ordinary word and does not end in punctuation",
+            )
+
+
+def _open(options: TrainOptions, settings: Settings) -> BaseModel:
     """Everything that can be wrong is looked at before the slow part begins."""
     for folder in filter(None, (options.pictures, options.held_back)):
-        if not Path(folder).is_dir():
-            raise BadPictures(f"no folder {folder}", expected="a folder with pictures", next_move="Check the path")
-    templates = load_templates(options.template)
+        check_pictures_folder(Path(folder))
     find_model(options.model)
-    model = load_model(
+    return load_model(
         options.model,
         device=options.device,
         precision=options.precision,
         hash_cache=settings.cache_dir / "hashes.json",
     )
-    return model, templates
 
 
 def _prepare(model: BaseModel, templates: Templates, options: TrainOptions) -> Generator[Event, None, _Material]:
@@ -160,12 +188,12 @@ def _read(model: BaseModel, folder: Path, label: str) -> Generator[Event, None, 
             yield item
     for item in encode_latents(model, pictures, label):
         if isinstance(item, Latents):
-            return pictures, item
+            return [replace(picture, pixels=torch.empty(0)) for picture in pictures], item
         yield item
     raise AssertionError("encode_latents ends with the latents")
 
 
-def _record(options: TrainOptions, material: _Material) -> RunRecord:
+def _record(options: TrainOptions, material: _Material, target: Path) -> RunRecord:
     model = material.conditioner.model
     return RunRecord(
         options=replace(
@@ -182,6 +210,8 @@ def _record(options: TrainOptions, material: _Material) -> RunRecord:
         pictures=digests(material.pictures),
         held_back=digests(material.held_back),
         created=_now(),
+        templates=material.templates.lines,
+        target=str(target),
     )
 
 
@@ -216,12 +246,15 @@ def _session(
         device=str(model.device),
         precision=precision_name(model.dtype),
     )
-    loop = train(task, state)
+    if parse_rates(options.learning_rate or "").num_steps(options.steps or 1) < (options.steps or 1):
+        yield Warned(message=f"the learning-rate schedule ends the training after {task.num_steps} steps")
     try:
-        yield from loop
-    finally:
+        yield from train(task, state)
+    except GeneratorExit:
         if state.step > 0:
             task.save_copy(state.rows, state.step, target)
+        raise
+    task.save_copy(state.rows, state.step, target)
     yield Saved(path=target, what="embedding")
     yield RunEnded(
         run=folder.path,

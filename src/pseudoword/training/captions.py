@@ -51,6 +51,11 @@ class Templates:
             return self.with_words
         return self.without_words or self.with_words
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All lines, those with words first."""
+        return self.with_words + self.without_words
+
     def fill(self, line: str, words: str, name: str) -> str:
         """A prompt; punctuation left over by missing words is cleared away."""
         text = line.replace(WORDS, words).replace(NAME, name)
@@ -89,7 +94,8 @@ def words_for(picture: Path) -> str:
     beside = picture.with_suffix(".txt")
     if beside.is_file():
         return " ".join(beside.read_text("utf-8", errors="replace").split())
-    return " ".join(_LEADING_NUMBERS.sub("", picture.stem).replace("_", " ").split())
+    name = picture.stem.encode(errors="replace").decode()
+    return " ".join(_LEADING_NUMBERS.sub("", name).replace("_", " ").split())
 
 
 def _read_lines(path: Path) -> list[str]:

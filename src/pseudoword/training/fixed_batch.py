@@ -34,7 +34,14 @@ class FixedBatch:
 def make_fixed_batch(
     latents: Latents, words: Sequence[str], schedule: NoiseSchedule, rounds: int | None = None
 ) -> FixedBatch:
-    """Every picture `rounds` times, each time at another noise level; by default about 48 samples in all."""
+    """Every picture `rounds` times, each time at another noise level.
+
+    By default about 48 samples in all; of more than 48 pictures, 48 spread over the list are taken.
+    """
+    if rounds is None and len(words) > _WANTED_SAMPLES:
+        kept = [i * len(words) // _WANTED_SAMPLES for i in range(_WANTED_SAMPLES)]
+        latents = Latents(mean=latents.mean[kept], deviation=latents.deviation[kept])
+        words = [words[i] for i in kept]
     num_pictures = len(words)
     rounds = rounds or max(1, round(_WANTED_SAMPLES / num_pictures))
     total = rounds * num_pictures

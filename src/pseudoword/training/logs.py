@@ -75,8 +75,9 @@ def read_losses(folder: RunFolder) -> tuple[list[int], list[float], list[tuple[i
 def _read_rows(path: Path) -> list[list[str]]:
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as handle:
-        return list(csv.reader(handle))[1:]
+    with path.open(newline="", encoding="utf-8", errors="replace") as handle:
+        lines = [line.replace("\0", "") for line in handle]
+    return [row for row in csv.reader(lines) if row and row[0].isdecimal()]
 
 
 def _open_cut(path: Path, header: Sequence[str], last_step: int) -> TextIO:

@@ -96,16 +96,18 @@ def take_step(task: Task, state: TrainState, optimizer: RowOptimizer) -> StepDon
     start = time.perf_counter()
     rate = parse_rates(task.options.learning_rate or "").at(state.step)
     loss = _gradients(task, state, optimizer)
+    scale = state.loss_scale
     while not optimizer.gradients_are_finite() and math.isfinite(loss) and state.loss_scale > 1:
         state.loss_scale, state.good_steps = max(1.0, state.loss_scale / 4), 0
         optimizer.clear()
         loss = _gradients(task, state, optimizer)
     if not (math.isfinite(loss) and optimizer.gradients_are_finite()):
         optimizer.clear()
+        state.loss_scale = scale
         raise TrainingDiverged(state.step + 1, str(task.folder.path))
     optimizer.unscale(state.loss_scale)
     optimizer.step(rate)
-    _grow_scale(state)
+    _grow_scale(task, state)
     state.step += 1
     seconds = time.perf_counter() - start
     state.seconds += seconds
@@ -146,8 +148,8 @@ def _gradients(task: Task, state: TrainState, optimizer: RowOptimizer) -> float:
     return total
 
 
-def _grow_scale(state: TrainState) -> None:
-    if state.loss_scale == 1.0:
+def _grow_scale(task: Task, state: TrainState) -> None:
+    if task.conditioner.model.dtype != torch.float16:
         return
     state.good_steps += 1
     if state.good_steps >= _SCALE_PATIENCE:

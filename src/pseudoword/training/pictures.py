@@ -20,7 +20,7 @@ _GROUND = "white"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """One training picture: `pixels` [3, r, r] in -1 … 1, the words of its caption, the digest of its file."""
+    """One training picture: `pixels` [3, r, r] in -1 … 1, the words of its caption, a digest of file and words."""
 
     path: Path
     words: str
@@ -41,8 +41,7 @@ def load_pictures(folder: Path, resolution: int) -> Iterator[Event | list[Pictur
     Raises:
         BadPictures: the folder does not exist or no file in it can be read as a picture.
     """
-    if not folder.is_dir():
-        raise BadPictures(f"no folder {folder}", expected="a folder with pictures", next_move="Check the path")
+    check_pictures_folder(folder)
     candidates = sorted(
         file
         for file in folder.iterdir()
@@ -52,7 +51,7 @@ def load_pictures(folder: Path, resolution: int) -> Iterator[Event | list[Pictur
     for number, file in enumerate(candidates, 1):
         try:
             found.append(_load(file, resolution))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as problem:
+        except Exception as problem:  # noqa: BLE001  # decoders raise anything for damaged files
             kind = "no picture" if isinstance(problem, UnidentifiedImageError) else "damaged"
             yield Warned(message=f"{file.name} is skipped: {kind}")
         yield Progress(label="reading pictures", done=number, total=len(candidates))
@@ -65,6 +64,20 @@ def load_pictures(folder: Path, resolution: int) -> Iterator[Event | list[Pictur
     yield found
 
 
+def check_pictures_folder(folder: Path) -> None:
+    """Whether there is such a folder.
+
+    Raises:
+        BadPictures: there is none.
+    """
+    try:
+        there = folder.is_dir()
+    except (OSError, ValueError):  # too long, or with a null character
+        there = False
+    if not there:
+        raise BadPictures(f"no folder {folder}", expected="a folder with pictures", next_move="Check the path")
+
+
 def _load(file: Path, resolution: int) -> Picture:
     content = file.read_bytes()
     with warnings.catch_warnings():
@@ -72,11 +85,12 @@ def _load(file: Path, resolution: int) -> Picture:
         with Image.open(file) as opened:
             image = ImageOps.exif_transpose(opened)
             square = ImageOps.fit(_opaque(image), (resolution, resolution), Image.Resampling.LANCZOS)
+    words = words_for(file)
     array = np.asarray(square, dtype=np.float32) / 127.5 - 1
     return Picture(
         path=file,
-        words=words_for(file),
-        sha256=hashlib.sha256(content).hexdigest(),
+        words=words,
+        sha256=hashlib.sha256(content + b"\0" + words.encode()).hexdigest(),
         pixels=torch.from_numpy(array).permute(2, 0, 1).contiguous(),
     )
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from pseudoword.errors import BadOption
 
+_MAX_RATE = 10.0
 _EXAMPLE = "'0.005' or '0.005:100, 1e-3:1000, 1e-4'"
 
 
@@ -53,6 +54,9 @@ def _parse_piece(item: str, text: str) -> tuple[float, int | None]:
         end = int(end_text) if end_text.strip() else -1
     except ValueError as problem:
         raise BadOption(f"learning rate {text!r}", expected=_EXAMPLE) from problem
-    if not (math.isfinite(rate) and rate > 0) or (end < 1 and end != -1):
-        raise BadOption(f"learning rate {text!r}", expected=f"positive rates and steps, as in {_EXAMPLE}")
+    if not 0 < rate <= _MAX_RATE or (end < 1 and end != -1):
+        raise BadOption(
+            f"learning rate {text!r}",
+            expected=f"rates above 0 and up to {_MAX_RATE:g} and positive steps, as in {_EXAMPLE}",
+        )
     return rate, None if end == -1 else end

@@ -37,9 +37,13 @@ class RunRecord:
     num_threads: int
     """Threads that torch computes with: sums are split by it, so the last bits depend on it."""
     pictures: tuple[tuple[str, str], ...]
-    """File name and sha256 of every training picture, in order."""
+    """File name of every training picture and a digest of file and words, in order."""
     held_back: tuple[tuple[str, str], ...]
     created: str
+    templates: tuple[str, ...]
+    """The prompt lines themselves: a file of them may change."""
+    target: str
+    """Where the finished embedding goes."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -52,6 +56,8 @@ class RunRecord:
             "device": self.device,
             "precision": self.precision,
             "num_threads": self.num_threads,
+            "target": self.target,
+            "templates": list(self.templates),
             "pictures": [list(pair) for pair in self.pictures],
             "held_back": [list(pair) for pair in self.held_back],
         }
@@ -63,17 +69,23 @@ class RunRecord:
             options=TrainOptions.from_json(values["options"]),
             model_name=values["model"]["name"],
             model_hash=values["model"]["hash"],
-            device=values["device"],
-            precision=values["precision"],
-            num_threads=values["num_threads"],
-            pictures=tuple((name, digest) for name, digest in values["pictures"]),
-            held_back=tuple((name, digest) for name, digest in values["held_back"]),
+            device=str(values["device"]),
+            precision=str(values["precision"]),
+            num_threads=max(1, int(values["num_threads"])),
+            pictures=_pairs(values["pictures"]),
+            held_back=_pairs(values["held_back"]),
             created=values["created"],
+            templates=tuple(str(line) for line in values["templates"]),
+            target=str(values["target"]),
         )
 
 
+def _pairs(values: list[list[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((str(name), str(digest)) for name, digest in values)
+
+
 def digests(pictures: Sequence[Picture]) -> tuple[tuple[str, str], ...]:
-    """File name and sha256 of each picture."""
+    """File name of each picture, and its digest."""
     return tuple((picture.path.name, picture.sha256) for picture in pictures)
 
 
@@ -144,5 +156,9 @@ def new_run_folder(runs_dir: Path, name: str) -> RunFolder:
 
 def find_run(given: str, runs_dir: Path) -> RunFolder:
     """The run that the user means: a path, or a name below `runs_dir`."""
-    path = Path(given)
-    return RunFolder(path if path.is_dir() else runs_dir / given)
+    path = RunFolder(Path(given))
+    try:
+        is_run = path.record.is_file()
+    except (OSError, ValueError):  # too long, or with a null character
+        is_run = False
+    return path if is_run else RunFolder(runs_dir / given)

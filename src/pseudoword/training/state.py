@@ -94,15 +94,25 @@ class TrainState:
             raise BadFile(f"state {path} cannot be read ({problem})", next_move="Start a new run") from problem
         if metadata.get("format") != FORMAT:
             raise BadFile(f"{path} is no training state", expected=FORMAT)
+        try:
+            return cls._from_parts(tensors, metadata["counters"])
+        except (ValueError, KeyError, TypeError) as problem:
+            raise BadFile(f"state {path} is damaged ({problem!r})", next_move="Start a new run") from problem
+
+    @classmethod
+    def _from_parts(cls, tensors: dict[str, torch.Tensor], counters: str) -> "TrainState":
         groups: dict[str, dict[str, torch.Tensor]] = {_ROWS: {}, _FIRST: {}, _SECOND: {}}
         for key, values in tensors.items():
             group, slot = key.split(".", 1)
             groups[group][slot] = values
+        shapes = [{slot: (t.shape, t.dtype) for slot, t in slots.items()} for slots in groups.values()]
+        if not shapes[0] or any(shape != shapes[0] for shape in shapes):
+            raise ValueError("rows and moments do not belong together")
         return cls(
             rows=groups[_ROWS],
             first_moment=groups[_FIRST],
             second_moment=groups[_SECOND],
-            **json.loads(metadata["counters"]),
+            **json.loads(counters),
         )
 
 

@@ -139,6 +139,30 @@ def test_bad_requests(run, tiny_folder, arguments, words):
     one_line_and_code_2(run("generate", "a cat", *model, *arguments), *words)
 
 
+@pytest.mark.parametrize("output", [".", "", "picture.jpg", "afile/o.png", "x" * 300 + ".png"])
+def test_an_output_that_cannot_be_a_picture(run, tiny_folder, tmp_path, output):
+    (tmp_path / "afile").write_text("x")
+    one_line_and_code_2(run("generate", "a cat", "--model", tiny_folder("sd1"), "--steps", 1, "--output", output))
+
+
+@pytest.mark.parametrize("option", ["--embeddings-dir", "--runs-dir"])
+def test_a_file_in_place_of_a_folder(train, tmp_path, option):
+    (tmp_path / "afile").write_text("x")
+    one_line_and_code_2(train(option, "afile"), "afile cannot be written to")
+
+
+@pytest.mark.parametrize("model", ["foo/bar..baz", "~nosuchuser/x", "x" * 5000])
+def test_odd_words_for_a_model(train, model):
+    one_line_and_code_2(train(model=model))
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(train, tmp_path, monkeypatch):
+    (tmp_path / "afile").write_text("x")
+    monkeypatch.setenv("PSEUDOWORD_CACHE_DIR", str(tmp_path / "afile" / "cache"))
+    result = train()
+    assert result.exit_code == 0, result.output
+
+
 def test_an_embedding_for_another_model_is_told_and_left_out(run, tiny_folder, tmp_path):
     import torch
 

@@ -12,6 +12,18 @@ from pseudoword.generation.txt2img import first_noise, to_picture, txt2img
 from pseudoword.models.samplers import SAMPLERS
 
 
+@pytest.mark.parametrize("negative", ["", "dog"])
+def test_an_empty_negative_prompt_of_sdxl_is_zeros_and_another_is_encoded(load, monkeypatch, negative):
+    model = load("sdxl")
+    seen = []
+    real = type(model).predict
+    monkeypatch.setattr(type(model), "predict", lambda *a: (seen.append(a[3]), real(*a))[1])
+    draw(model, negative_prompt=negative, steps=1)
+    assert bool((seen[0].hidden[0] == 0).all()) == (negative == "")
+    assert bool((seen[0].pooled[0] == 0).all()) == (negative == "")
+    assert seen[0].hidden[1].abs().sum() > 0
+
+
 def draw(model, words=None, **options):
     request = GenerateOptions(**({"prompt": "a cat", "steps": 3, "seed": 5} | options))
     events = list(txt2img(Conditioner(model), request, words or {}, {"zorp": "0" * 12}))

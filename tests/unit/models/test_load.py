@@ -134,6 +134,23 @@ def test_damaged_weights_end_in_one_clear_error(tiny_folder, tmp_path, damage):
         load_model(str(copy), device="cpu", precision="fp32", hash_cache=tmp_path / "h.json")
 
 
+def test_a_tokenizer_of_another_size_than_its_encoder_is_refused(tiny_folder, tmp_path):
+    copy = shutil.copytree(tiny_folder("sd1"), tmp_path / "model")
+    for file in (copy / "tokenizer").iterdir():
+        file.unlink()
+    with pytest.raises(BadModel, match="tokenizer"):
+        load_model(str(copy), device="cpu", precision="fp32", hash_cache=tmp_path / "h.json")
+
+
+def test_a_schedule_that_is_none_is_refused(tiny_folder, tmp_path):
+    copy = shutil.copytree(tiny_folder("sd1"), tmp_path / "model")
+    config = copy / "scheduler" / "scheduler_config.json"
+    for change in ({"beta_schedule": "zigzag"}, {"num_train_timesteps": 0}):
+        config.write_text(json.dumps({**json.loads(config.read_text()), **change}))
+        with pytest.raises(BadModel, match="scheduler"):
+            load_model(str(copy), device="cpu", precision="fp32", hash_cache=tmp_path / "h.json")
+
+
 def test_pickled_weights_are_not_read(tiny_folder, tmp_path):
     copy = shutil.copytree(tiny_folder("sd1"), tmp_path / "model")
     weights = copy / "unet" / "diffusion_pytorch_model.safetensors"

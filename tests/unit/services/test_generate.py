@@ -6,7 +6,7 @@ import torch
 
 from pseudoword.conditioning.conditioner import Conditioner
 from pseudoword.embeddings import Embedding, write_embedding
-from pseudoword.events import PictureDone, Saved
+from pseudoword.events import PictureDone, Saved, Warned
 from pseudoword.generation.options import GenerateOptions
 from pseudoword.library import Library
 from pseudoword.services.generate import Studio
@@ -74,6 +74,14 @@ def test_pictures_and_grid_are_on_disk_when_they_are_told(studio):
     paths = [event.path for event in events if isinstance(event, PictureDone | Saved)]
     assert len(paths) == 4
     assert all(path.is_file() for path in paths)
+
+
+def test_a_damaged_file_whose_name_stands_in_the_prompt_is_told(studio):
+    studio.settings.embeddings_dir.mkdir()
+    (studio.settings.embeddings_dir / "zorp.pt").write_bytes(b"junk")
+    events = list(studio.draw(GenerateOptions(prompt="a zorp", steps=1)))
+    assert [e.message.startswith("'zorp' is not used: ") for e in events if isinstance(e, Warned)] == [True]
+    assert not [e for e in studio.draw(GenerateOptions(prompt="a cat", steps=1)) if isinstance(e, Warned)]
 
 
 def test_junk_in_the_folder_stops_nothing(studio):

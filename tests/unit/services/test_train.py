@@ -204,7 +204,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_state_before(setti
 def test_a_step_that_is_torn_apart_does_not_reach_the_disk(settings, options, tmp_path, monkeypatch):
     from pseudoword.training import loop
 
-    def torn(state):
+    def torn(task, state):
         if state.step == 4:
             raise KeyboardInterrupt
 
@@ -260,14 +260,110 @@ def test_a_schedule_that_ends_early_ends_the_training(settings, options):
 
 def test_an_existing_name_is_kept_unless_overwriting_is_asked_for(settings, options):
     settings.embeddings_dir.mkdir()
-    taken = settings.embeddings_dir / "zorp.pt"
+    taken = settings.embeddings_dir / "zorp.safetensors"
     taken.write_bytes(b"mine")
     with pytest.raises(NameTaken, match="--overwrite"):
         list(train_word(options(), settings))
     assert taken.read_bytes() == b"mine"
     assert not settings.runs_dir.exists()
     list(train_word(options(overwrite=True, steps=1, preview_every=0), settings))
-    assert (settings.embeddings_dir / "zorp.safetensors").exists()
+    assert read_embedding(taken).provenance.step == 1
+
+
+@pytest.mark.parametrize("other", ["zorp.pt", "ZORP.safetensors", "sub/zorp.bin"])
+def test_a_file_that_would_hide_the_new_word_is_named_even_when_overwriting(settings, options, other):
+    path = settings.embeddings_dir / other
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"mine")
+    for overwrite in (False, True):
+        with pytest.raises(NameTaken):
+            list(train_word(options(overwrite=overwrite), settings))
+    assert path.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_a_session_that_fails_leaves_the_embedding_that_was_there(settings, options, monkeypatch, error):
+    from pseudoword.training import loop
+
+    list(train_word(options(), settings))
+    before = (settings.embeddings_dir / "zorp.safetensors").read_bytes()
+
+    def fail(task, state):
+        raise error
+
+    monkeypatch.setattr(loop, "_grow_scale", fail)
+    with pytest.raises(error):
+        list(train_word(options(overwrite=True), settings))
+    assert (settings.embeddings_dir / "zorp.safetensors").read_bytes() == before
+
+
+def test_a_run_goes_on_with_the_captions_and_templates_that_it_began_with(settings, options, pictures_dir, tmp_path):
+    template = tmp_path / "t.txt"
+    template.write_text("a [name], [filewords]\n")
+    stop_after(train_word(options(template=str(template)), settings), 2)
+    template.write_text("another [name]\n")
+    (pictures_dir / "0-cat.txt").write_text("other words")
+    with pytest.raises(BadPictures, match=r"0-cat.png"):
+        list(resume_run("zorp", settings))
+    (pictures_dir / "0-cat.txt").unlink()
+    list(resume_run("zorp", settings))
+    record = json.loads((settings.runs_dir / "zorp" / "run.json").read_text())
+    assert record["templates"] == ["a [name], [filewords]"]
+
+
+def test_a_resume_that_is_refused_changes_nothing(settings, options, pictures_dir):
+    stop_after(train_word(options(), settings), 2)
+    before = (settings.runs_dir / "zorp" / "run.json").read_bytes()
+    (pictures_dir / "0-cat.png").unlink()
+    with pytest.raises(BadPictures):
+        list(resume_run("zorp", settings, steps=50))
+    assert (settings.runs_dir / "zorp" / "run.json").read_bytes() == before
+
+
+def test_a_resumed_run_writes_where_it_began_to_write(settings, options, tmp_path):
+    stop_after(train_word(options(), settings), 2)
+    elsewhere = replace(settings, embeddings_dir=tmp_path / "elsewhere")
+    list(resume_run("zorp", elsewhere))
+    assert read_embedding(settings.embeddings_dir / "zorp.safetensors").provenance.step == 6
+    assert not elsewhere.embeddings_dir.exists()
+
+
+@pytest.mark.parametrize(("name", "words"), [("zorp-", "0 times"), ("art", "2 times")])
+def test_a_name_that_the_captions_cannot_call_exactly_once_is_refused(settings, options, tmp_path, name, words):
+    template = tmp_path / "t.txt"
+    template.write_text("[name], art of it\n")
+    with pytest.raises(BadOption, match=words):
+        list(train_word(options(name=name, template=str(template)), settings))
+    assert not settings.runs_dir.exists()
+
+
+@pytest.mark.parametrize("damage", ["threads", "pictures", "rows", "counters", "log"])
+def test_a_damaged_run_ends_in_one_clear_error_or_is_mended(settings, options, damage):
+    from safetensors.torch import load_file, save_file
+
+    from pseudoword.errors import BadFile
+
+    stop_after(train_word(options(), settings), 2)
+    run = settings.runs_dir / "zorp"
+    record = json.loads((run / "run.json").read_text())
+    tensors = load_file(run / "state.safetensors")
+    if damage == "log":
+        (run / "loss.csv").write_bytes((run / "loss.csv").read_bytes() + b"\xff\x00junk\n,,\n")
+        list(resume_run("zorp", settings))
+        assert [step for step, _, _ in losses_of(settings)] == [str(n) for n in range(1, 7)]
+        return
+    if damage == "threads":
+        record["num_threads"] = "many"
+    elif damage == "pictures":
+        record["pictures"] = [[1]]
+    elif damage == "rows":
+        tensors.pop("first_moment.clip_l")
+        save_file(tensors, run / "state.safetensors", {"format": "pseudoword-state-1", "counters": "{}"})
+    else:
+        save_file(tensors, run / "state.safetensors", {"format": "pseudoword-state-1"})
+    (run / "run.json").write_text(json.dumps(record))
+    with pytest.raises(BadFile):
+        list(resume_run("zorp", settings))
 
 
 def test_a_second_run_of_a_name_has_a_folder_of_its_own(settings, options):

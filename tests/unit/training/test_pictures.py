@@ -104,7 +104,9 @@ def test_pictures_come_in_the_order_of_their_names_with_digests(tmp_path):
         halves().save(tmp_path / f"{name}.png")
     pictures, _ = load(tmp_path)
     assert [picture.words for picture in pictures] == ["a", "b", "c"]
-    assert len({picture.sha256 for picture in pictures}) == 1
+    assert len({picture.sha256 for picture in pictures}) == 3  # of file and words together
+    again, _ = load(tmp_path)
+    assert [picture.sha256 for picture in pictures] == [picture.sha256 for picture in again]
 
 
 def test_an_empty_or_missing_folder_is_refused(tmp_path):
