@@ -36,6 +36,7 @@ from pseudoword.training.latents import Latents, encode_latents
 from pseudoword.training.loop import Task, take_step
 from pseudoword.training.options import TrainOptions
 from pseudoword.training.pictures import load_pictures
+from pseudoword.training.rate import parse_rates
 from pseudoword.training.run import RunFolder
 from pseudoword.training.state import RowOptimizer, TrainState
 
@@ -63,6 +64,8 @@ def our_step(precision: str, batch: int, folder: Path) -> tuple[Callable[[], Non
         data=TrainingData(latents=latents, words=tuple(words), templates=load_templates("style"), name=WORD),
         fixed_batch=make_fixed_batch(latents, words, model.schedule),
         options=options,
+        rates=parse_rates(str(RATE)),
+        num_steps=10**6,
         folder=RunFolder(folder),
         save_copy=lambda *_: None,
         draw_preview=lambda *_: None,

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -49,8 +49,6 @@ def folder_options(**chosen: Path | None) -> Settings:
 
 
 def _with_folders(settings: Settings, chosen: dict[str, Path]) -> Settings:
-    from dataclasses import replace
-
     return replace(settings, **{name: path.expanduser() for name, path in chosen.items()})
 
 

@@ -1,8 +1,7 @@
 """`pseudoword generate`."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -24,11 +23,6 @@ class GenerateCommand(GenerateOptions):
         default=None, metadata={"help": "File of the picture. Default: numbered, in the outputs folder."}
     )
 
-    def request(self) -> GenerateOptions:
-        """The part that txt2img wants."""
-        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(GenerateOptions)}
-        return GenerateOptions(**values)
-
 
 @command_from(GenerateCommand, ("embeddings_dir", "outputs_dir"))
 def generate(options: GenerateCommand, settings: Settings) -> None:
@@ -37,7 +31,7 @@ def generate(options: GenerateCommand, settings: Settings) -> None:
     from pseudoword.services.generate import Studio
 
     studio = Studio.open(settings, model=options.model, device=options.device, precision=options.precision)
-    _, stopped = show_until_stopped(studio.draw_and_save(options.request(), options.output))
+    _, stopped = show_until_stopped(studio.draw_and_save(options, options.output))
     if stopped:
         typer.echo("stopped; the pictures that were told are saved")
         raise typer.Exit(INTERRUPTED)

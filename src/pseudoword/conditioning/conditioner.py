@@ -47,19 +47,25 @@ class Conditioner:
             WrongFamily: a word that is used does not have this model's slots and widths.
         """
         distinct = list(dict.fromkeys(prompts))
-        num_chunks = max(self._num_chunks(prompt, words) for prompt in distinct)
-        parts = [self._encode_with(encoder, distinct, words, num_chunks) for encoder in self.model.encoders]
+        places = {name: len(next(iter(vectors.values()))) for name, vectors in words.items()}
+        encoders = self.model.encoders
+        split = [[split_chunks(self._pieces(encoder, prompt, places)) for prompt in distinct] for encoder in encoders]
+        num_chunks = max(len(own) for of_encoder in split for own in of_encoder)
+        parts = [
+            self._encode_with(encoder, of_encoder, words, num_chunks)
+            for encoder, of_encoder in zip(encoders, split, strict=True)
+        ]
         pooled = next((part.pooled for part in parts if part.pooled is not None), None)
         encoded = Conditioning(torch.cat([part.hidden for part in parts], dim=-1), pooled)
         return encoded.select([distinct.index(prompt) for prompt in prompts])
 
-    def words_in(self, prompt: str, words: Words) -> list[str]:
-        """Names of the learned words that this prompt uses, in order of appearance."""
-        return words_in(self._pieces(self.model.encoders[0], prompt, words))
+    def words_in(self, prompt: str, names: Iterable[str]) -> list[str]:
+        """Those of `names` that this prompt calls, in order of appearance."""
+        return words_in(self._pieces(self.model.encoders[0], prompt, dict.fromkeys(names, 1)))
 
-    def count(self, prompt: str, words: Words) -> int:
-        """How often learned words stand in this prompt; the least over the text encoders."""
-        pieces = (self._pieces(encoder, prompt, words) for encoder in self.model.encoders)
+    def count(self, prompt: str, name: str) -> int:
+        """How often this prompt calls the word `name`; the least over the text encoders."""
+        pieces = (self._pieces(encoder, prompt, {name: 1}) for encoder in self.model.encoders)
         return min(sum(isinstance(piece, Placement) for piece in found) for found in pieces)
 
     def fits(self, vectors: Mapping[str, torch.Tensor]) -> bool:
@@ -75,20 +81,15 @@ class Conditioner:
             self._ids[key] = tuple(encoder.tokenizer(text, add_special_tokens=False).input_ids)
         return self._ids[key]
 
-    def _num_chunks(self, prompt: str, words: Words) -> int:
-        return max(len(split_chunks(self._pieces(e, prompt, words))) for e in self.model.encoders)
-
-    def _pieces(self, encoder: TextEncoder, prompt: str, words: Words) -> list[Piece]:
-        triggers = [
-            Trigger(name, self.token_ids(encoder, name), len(next(iter(vectors.values()))))
-            for name, vectors in words.items()
-        ]
+    def _pieces(self, encoder: TextEncoder, prompt: str, places: Mapping[str, int]) -> list[Piece]:
+        triggers = [Trigger(name, self.token_ids(encoder, name), number) for name, number in places.items()]
         return find_words(self.token_ids(encoder, prompt), triggers)
 
-    def _encode_with(self, encoder: TextEncoder, prompts: Sequence[str], words: Words, num_chunks: int) -> _Encoded:
+    def _encode_with(
+        self, encoder: TextEncoder, prompts: Sequence[list[list[Piece]]], words: Words, num_chunks: int
+    ) -> _Encoded:
         chunks: list[list[Piece]] = []
-        for prompt in prompts:
-            own = split_chunks(self._pieces(encoder, prompt, words))
+        for own in prompts:
             chunks += own + [[] for _ in range(num_chunks - len(own))]
         rows, first_row = self._rows(encoder, words_in([piece for chunk in chunks for piece in chunk]), words)
         laid = [_lay_out(encoder, chunk, first_row) for chunk in chunks]

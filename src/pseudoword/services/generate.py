@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-import torch
 from PIL import Image
 
 from pseudoword.conditioning.conditioner import Conditioner, Words
@@ -110,23 +109,13 @@ def _usable(
     """The words that fit the model; a warning for each that a prompt names and that does not."""
     entries = snapshot.entries.values()
     fitting = {e.embedding.name: e for e in entries if conditioner.fits(e.embedding.vectors)}
-    others = {e.embedding.name: e.embedding for e in entries if e.embedding.name not in fitting}
-    skipped: dict[str, str] = {}
-    named = {
-        name
-        for prompt in (options.prompt, options.negative_prompt)
-        for name in conditioner.words_in(prompt, {n: e.vectors for n, e in others.items()})
-    }
-    stand_ins = {slot: torch.zeros(1, width) for slot, width in conditioner.model.widths().items()}
-    unread = {skip.path.stem: skip for skip in snapshot.skipped if skip.path.stem not in fitting}
-    for prompt in (options.prompt, options.negative_prompt):
-        damaged = conditioner.words_in(prompt, dict.fromkeys(unread, stand_ins)) if unread else []
-        skipped.update({name: unread[name].reason for name in damaged})
     model = describe(conditioner.model.widths())
-    warnings = [
-        Warned(message=f"{name!r} is not used: made for {describe(others[name].widths)}, the model is {model}")
-        for name in sorted(named)
-    ]
-    warnings += [Warned(message=f"{name!r} is not used: {reason}") for name, reason in sorted(skipped.items())]
+    reasons = {skip.path.stem: skip.reason for skip in snapshot.skipped if skip.path.stem not in fitting}
+    for entry in entries:
+        if entry.embedding.name not in fitting:
+            reasons[entry.embedding.name] = f"made for {describe(entry.embedding.widths)}, the model is {model}"
+    prompts = (options.prompt, options.negative_prompt)
+    named = {name for prompt in prompts for name in conditioner.words_in(prompt, reasons)}
+    warnings = [Warned(message=f"{name!r} is not used: {reasons[name]}") for name in sorted(named)]
     words = {name: entry.embedding.vectors for name, entry in fitting.items()}
     return words, {name: entry.short for name, entry in fitting.items()}, warnings

@@ -19,7 +19,7 @@ from pseudoword.generation.saving import save_png
 from pseudoword.generation.txt2img import txt2img
 from pseudoword.library.walk import find_files
 from pseudoword.models.device import precision_name
-from pseudoword.models.folder import find_model
+from pseudoword.models.folder import BUNDLED
 from pseudoword.models.load import load_model
 from pseudoword.models.protocols import BaseModel
 from pseudoword.settings import Settings
@@ -70,8 +70,9 @@ def train_word(options: TrainOptions, settings: Settings) -> Iterator[Event]:
     options = options.resolved(model.family)
     assert options.vectors is not None
     rows = initial_rows(model, options.init, options.vectors)
-    _check_captions(Conditioner(model), templates, options.name)
-    material = yield from _prepare(model, templates, options)
+    conditioner = Conditioner(model)
+    _check_captions(conditioner, templates, options.name)
+    material = yield from _prepare(conditioner, templates, options)
     scale = FIRST_FP16_SCALE if model.dtype == torch.float16 else 1.0
     state = TrainState.start(rows, scale)
     folder = new_run_folder(settings.runs_dir, options.name)
@@ -109,7 +110,7 @@ def resume_run(given: str, settings: Settings, steps: int | None = None) -> Iter
         )
     if {slot: rows.shape[1] for slot, rows in state.rows.items()} != model.widths():
         raise BadFile(f"the state in {folder.path} is not of this model", next_move="Start a new run")
-    material = yield from _prepare(model, make_templates(record.templates), options)
+    material = yield from _prepare(Conditioner(model), make_templates(record.templates), options)
     _check_same("pictures", material.pictures, record.pictures, options.pictures)
     _check_same("held-back pictures", material.held_back, record.held_back, options.held_back)
     if steps is not None:
@@ -138,10 +139,9 @@ def _check_free(options: TrainOptions, target: Path) -> None:
 
 def _check_captions(conditioner: Conditioner, templates: Templates, name: str) -> None:
     """Every line must call the word exactly once, or nothing could be learned from it, or the wrong thing."""
-    vectors = {slot: torch.zeros(1, width) for slot, width in conditioner.model.widths().items()}
     for line in templates.lines:
         filled = templates.fill(line, "", name)
-        found = conditioner.count(filled, {name: vectors})
+        found = conditioner.count(filled, name)
         if found != line.count(NAME):
             raise BadOption(
                 f"{name!r} is read {found} times in {filled!r} by the model's tokenizer",
@@ -154,7 +154,6 @@ def _open(options: TrainOptions, settings: Settings) -> BaseModel:
     """Everything that can be wrong is looked at before the slow part begins."""
     for folder in filter(None, (options.pictures, options.held_back)):
         check_pictures_folder(Path(folder))
-    find_model(options.model)
     return load_model(
         options.model,
         device=options.device,
@@ -163,14 +162,17 @@ def _open(options: TrainOptions, settings: Settings) -> BaseModel:
     )
 
 
-def _prepare(model: BaseModel, templates: Templates, options: TrainOptions) -> Generator[Event, None, _Material]:
+def _prepare(
+    conditioner: Conditioner, templates: Templates, options: TrainOptions
+) -> Generator[Event, None, _Material]:
+    model = conditioner.model
     pictures, latents = yield from _read(model, Path(options.pictures), "encoding pictures")
     held_back: list[Picture] = []
     held_back_latents = None
     if options.held_back:
         held_back, held_back_latents = yield from _read(model, Path(options.held_back), "encoding held-back pictures")
     return _Material(
-        conditioner=Conditioner(model),
+        conditioner=conditioner,
         templates=templates,
         pictures=pictures,
         latents=latents,
@@ -198,7 +200,8 @@ def _record(options: TrainOptions, material: _Material, target: Path) -> RunReco
     return RunRecord(
         options=replace(
             options,
-            model=options.model if options.model == "bundled" else _absolute_if_folder(options.model),
+            template=_absolute_if_file(options.template),
+            model=options.model if options.model == BUNDLED else _absolute_if_folder(options.model),
             pictures=str(Path(options.pictures).resolve()),
             held_back=str(Path(options.held_back).resolve()) if options.held_back else "",
         ),
@@ -213,6 +216,11 @@ def _record(options: TrainOptions, material: _Material, target: Path) -> RunReco
         templates=material.templates.lines,
         target=str(target),
     )
+
+
+def _absolute_if_file(template: str) -> str:
+    path = Path(template)
+    return str(path.resolve()) if path.is_file() else template
 
 
 def _absolute_if_folder(model: str) -> str:
@@ -233,7 +241,7 @@ def _check_same(what: str, found: Sequence[Picture], recorded: tuple[tuple[str, 
 def _session(
     options: TrainOptions, material: _Material, folder: RunFolder, state: TrainState, target: Path
 ) -> Iterator[Event]:
-    """From the state to the end of the run; the word as learned so far is written however the session ends."""
+    """From the state to the end of the run; the word is written at the end or at a stop, not after a failure."""
     task = _task(options, material, folder)
     model = material.conditioner.model
     yield RunStarted(
@@ -246,7 +254,7 @@ def _session(
         device=str(model.device),
         precision=precision_name(model.dtype),
     )
-    if parse_rates(options.learning_rate or "").num_steps(options.steps or 1) < (options.steps or 1):
+    if task.num_steps != options.steps:
         yield Warned(message=f"the learning-rate schedule ends the training after {task.num_steps} steps")
     try:
         yield from train(task, state)
@@ -272,6 +280,9 @@ def _task(options: TrainOptions, material: _Material, folder: RunFolder) -> Task
     if material.held_back_latents is not None:
         judged, judged_latents = material.held_back, material.held_back_latents
     words = [picture.words for picture in judged]
+    assert options.learning_rate is not None
+    assert options.steps is not None
+    rates = parse_rates(options.learning_rate)
     made_from = _Maker(options, conditioner.model, len(material.pictures))
     return Task(
         conditioner=conditioner,
@@ -283,6 +294,8 @@ def _task(options: TrainOptions, material: _Material, folder: RunFolder) -> Task
         ),
         fixed_batch=make_fixed_batch(judged_latents, words, conditioner.model.schedule),
         options=options,
+        rates=rates,
+        num_steps=rates.num_steps(options.steps),
         folder=folder,
         save_copy=made_from.save,
         draw_preview=lambda rows, path: _draw_preview(conditioner, options, rows, path),
@@ -301,7 +314,7 @@ class _Maker:
         """Write the embedding after `step` steps."""
         embedding = Embedding(
             name=self.options.name,
-            vectors={slot: values.detach().float().cpu().clone() for slot, values in rows.items()},
+            vectors=rows,
             provenance=Provenance(
                 base_model=self.model.name,
                 base_model_hash=self.model.hash,

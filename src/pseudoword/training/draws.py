@@ -6,6 +6,7 @@ interruption (rng.py).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 
@@ -64,7 +65,12 @@ def draw_samples(
 def picture_of(number: int, num_pictures: int, seed: int) -> int:
     """The picture of the `number`-th sample of the whole run: every epoch is a fresh permutation."""
     epoch, place = divmod(number, num_pictures)
-    return rng.permutation(num_pictures, seed, "order", epoch)[place]
+    return _order(num_pictures, seed, epoch)[place]
+
+
+@lru_cache(maxsize=4)
+def _order(num_pictures: int, seed: int, epoch: int) -> list[int]:
+    return rng.permutation(num_pictures, seed, "order", epoch)
 
 
 def _caption(data: TrainingData, picture: int, seed: int, step: int, sample: int) -> str:

@@ -21,7 +21,7 @@ from pseudoword.training.fixed_batch import FixedBatch, fixed_loss
 from pseudoword.training.logs import RunLog
 from pseudoword.training.objective import add_noise, mean_squared_error, target
 from pseudoword.training.options import TrainOptions
-from pseudoword.training.rate import parse_rates
+from pseudoword.training.rate import RateSchedule
 from pseudoword.training.run import RunFolder
 from pseudoword.training.state import RowOptimizer, TrainState
 
@@ -41,18 +41,14 @@ class Task:
     data: TrainingData
     fixed_batch: FixedBatch
     options: TrainOptions
+    rates: RateSchedule
+    num_steps: int
+    """Where the run ends: by the step count or by the schedule, whichever is first."""
     folder: RunFolder
     save_copy: Callable[[Rows, int, Path], None]
     """Writes the embedding after so many steps to a path."""
     draw_preview: Callable[[Rows, Path], None]
     """Draws fixed-seed pictures with these rows into a path."""
-
-    @property
-    def num_steps(self) -> int:
-        """Where the run ends: by the step count or by the schedule, whichever is first."""
-        assert self.options.steps is not None
-        assert self.options.learning_rate is not None
-        return parse_rates(self.options.learning_rate).num_steps(self.options.steps)
 
 
 def train(task: Task, state: TrainState) -> Iterator[Event]:
@@ -94,7 +90,7 @@ def _save(task: Task, state: TrainState, log: RunLog) -> None:
 def take_step(task: Task, state: TrainState, optimizer: RowOptimizer) -> StepDone:
     """One optimiser step; in fp16 repeated at a lower loss scale while gradients overflow."""
     start = time.perf_counter()
-    rate = parse_rates(task.options.learning_rate or "").at(state.step)
+    rate = task.rates.at(state.step)
     loss = _gradients(task, state, optimizer)
     scale = state.loss_scale
     while not optimizer.gradients_are_finite() and math.isfinite(loss) and state.loss_scale > 1:
