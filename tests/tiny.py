@@ -16,19 +16,23 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 KINDS = ("sd1", "sd2", "sdxl")
+INPAINTING = "-inpainting"
+"""Behind a kind's name: the same with the nine input channels of inpainting models."""
 BUNDLED = Path(str(files("pseudoword"))) / "models" / "bundled"
 VOCABULARY = 4316
 EOS = 4315
 
 
 def write_tiny_model(kind: str, folder: Path) -> Path:
-    """Write a model of this kind; the weights are the same every time."""
+    """Write a model of this kind, such as `sd1` or `sd1-inpainting`; the weights are the same every time."""
+    masks = kind.endswith(INPAINTING)
+    kind = kind.removesuffix(INPAINTING)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(KINDS.index(kind))
         folder.mkdir(parents=True)
         _write_encoders(kind, folder)
         cross = {"sd1": 32, "sd2": 48, "sdxl": 32 + 40}[kind]
-        UNet2DConditionModel(**_unet_config(kind, cross)).save_pretrained(folder / "unet")
+        UNet2DConditionModel(**_unet_config(kind, cross) | {"in_channels": 9 if masks else 4}).save_pretrained(folder / "unet")
         AutoencoderKL(
             down_block_types=["DownEncoderBlock2D"] * 4,
             up_block_types=["UpDecoderBlock2D"] * 4,
@@ -39,7 +43,7 @@ def write_tiny_model(kind: str, folder: Path) -> Path:
             sample_size=64,
         ).save_pretrained(folder / "vae")
     _write_json(folder / "scheduler" / "scheduler_config.json", _scheduler_config(kind))
-    pipeline = "StableDiffusionXLPipeline" if kind == "sdxl" else "StableDiffusionPipeline"
+    pipeline = f"StableDiffusion{'XL' if kind == 'sdxl' else ''}{'Inpaint' if masks else ''}Pipeline"
     _write_json(folder / "model_index.json", {"_class_name": pipeline})
     return folder
 

@@ -5,7 +5,7 @@ gradients only and ends at the UNet's first cross-attention.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -33,6 +33,8 @@ class DiffusersModel:
     device: torch.device
     dtype: torch.dtype
     zeros_for_empty: bool
+    masked: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict[tuple[int, int], torch.Tensor], repr=False)
+    """Remembered by `_all_masked`, by latent size."""
 
     @property
     def resolution(self) -> int:
@@ -50,11 +52,22 @@ class DiffusersModel:
         """Pixels per latent: the autoencoder halves once per block but the last."""
         return 2 ** (len(self.vae.config.block_out_channels) - 1)
 
+    @property
+    def takes_mask(self) -> bool:
+        """Inpainting UNets take one channel of mask and the masked picture's latents beside the noisy ones."""
+        return self.unet.config.in_channels == 2 * self.latent_channels + 1
+
     def widths(self) -> dict[str, int]:
         """Slot to token-embedding width."""
         return {encoder.slot: encoder.width for encoder in self.encoders}
 
-    def predict(self, latents: torch.Tensor, timesteps: torch.Tensor, conditioning: Conditioning) -> torch.Tensor:
+    def predict(
+        self,
+        latents: torch.Tensor,
+        timesteps: torch.Tensor,
+        conditioning: Conditioning,
+        concat: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """See `protocols.BaseModel.predict`."""
         extra: dict[str, Any] = {}
         if conditioning.pooled is not None:
@@ -64,6 +77,9 @@ class DiffusersModel:
                 "text_embeds": conditioning.pooled.to(self.dtype),
                 "time_ids": sizes.expand(len(latents), -1),
             }
+        if self.takes_mask:
+            shown = self._all_masked(latents.shape[-2:]) if concat is None else concat
+            latents = torch.cat([latents, shown.to(latents).expand(len(latents), -1, -1, -1)], dim=1)
         if self.device.type == "cpu":
             latents = latents.contiguous(memory_format=torch.channels_last)
         output = self.unet(
@@ -87,6 +103,15 @@ class DiffusersModel:
         """See `protocols.BaseModel.decode_latents`."""
         unscaled = latents.to(self.device, torch.float32) / self.vae.config.scaling_factor + self._shift()
         return self.vae.decode(unscaled, return_dict=False)[0]
+
+    def _all_masked(self, size: torch.Size) -> torch.Tensor:
+        """What A1111 shows in txt2img, [1, 1 + c, h, w]: a mask of ones and the latents of an even grey."""
+        height, width = size
+        if (height, width) not in self.masked:
+            grey = torch.zeros(1, 3, height * self.downscale, width * self.downscale)
+            mean = self.encode_pictures(grey)[0]
+            self.masked[height, width] = torch.cat([torch.ones_like(mean[:, :1]), mean], dim=1)
+        return self.masked[height, width]
 
     def _shift(self) -> float:
         return getattr(self.vae.config, "shift_factor", None) or 0.0

@@ -13,7 +13,12 @@ BUNDLED = "bundled"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _PARTS = ("tokenizer", "text_encoder", "unet", "vae", "scheduler")
 _SECOND = ("tokenizer_2", "text_encoder_2")
-_PIPELINES = {"StableDiffusionPipeline": _PARTS, "StableDiffusionXLPipeline": _PARTS + _SECOND}
+_PIPELINES = {
+    "StableDiffusionPipeline": _PARTS,
+    "StableDiffusionInpaintPipeline": _PARTS,
+    "StableDiffusionXLPipeline": _PARTS + _SECOND,
+    "StableDiffusionXLInpaintPipeline": _PARTS + _SECOND,
+}
 _WANTED_FILES = ["*.json", "*.txt", "*.safetensors"]
 
 

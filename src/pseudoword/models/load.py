@@ -39,11 +39,6 @@ def load_model(source: str, *, device: str, precision: str, hash_cache: Path) ->
     _quieten_libraries()
     encoders = _load_encoders(folder, where, dtype)
     unet = tune_unet(prepare(_load(folder, "unet", "UNet2DConditionModel"), where, dtype), where)
-    if unet.config.in_channels != unet.config.out_channels:
-        raise BadModel(
-            f"{source}: its UNet takes {unet.config.in_channels} channels, as inpainting models do",
-            expected="a text-to-image model",
-        )
     scheduler_config = folder.config("scheduler")
     widths = {encoder.slot: encoder.width for encoder in encoders}
     vae = prepare(_load(folder, "vae", "AutoencoderKL"), where, torch.float32)
@@ -67,7 +62,8 @@ def load_model(source: str, *, device: str, precision: str, hash_cache: Path) ->
 def _check_sizes(folder: ModelFolder, unet: Any, vae: Any) -> None:
     if unet.config.sample_size is None or len(vae.config.block_out_channels) < 2:
         raise _damaged(folder, "unet", ValueError("no sample_size, or an autoencoder that does not shrink"))
-    if unet.config.in_channels != vae.config.latent_channels:
+    channels = vae.config.latent_channels
+    if unet.config.in_channels not in (channels, 2 * channels + 1) or unet.config.out_channels != channels:
         raise _damaged(folder, "unet", ValueError("UNet and autoencoder have different latent channels"))
 
 

@@ -123,6 +123,11 @@ class BaseModel(Protocol):
         """Pixels per latent, 8 in all published families."""
         ...
 
+    @property
+    def takes_mask(self) -> bool:
+        """Whether it is an inpainting model, whose UNet is also shown a mask and the masked picture."""
+        ...
+
     def widths(self) -> dict[str, int]:
         """Slot to token-embedding width, in the order of the text encoders."""
         ...
@@ -132,8 +137,13 @@ class BaseModel(Protocol):
         latents: torch.Tensor,
         timesteps: torch.Tensor,
         conditioning: Conditioning,
+        concat: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The UNet's prediction for `latents` [b, c, h, w] at integer `timesteps` [b], in float32."""
+        """The UNet's prediction for `latents` [b, c, h, w] at integer `timesteps` [b], in float32.
+
+        `concat` [b, 1 + c, h, w] is for inpainting models only: the mask (1 is drawn anew) and the latents of
+        the picture with the masked part grey. Without it such a model is told that everything is masked.
+        """
         ...
 
     def encode_pictures(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -87,6 +87,20 @@ def test_predict_is_the_unet_in_float32(load):
     torch.testing.assert_close(out, expected)
 
 
+def test_an_inpainting_model_is_shown_an_even_grey_under_a_full_mask_unless_told_otherwise(load):
+    model = load("sd1-inpainting")
+    assert model.takes_mask and not load("sd1").takes_mask
+    latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    conditioning, times = Conditioning(torch.ones(2, 77, 32)), torch.tensor([10, 500])
+    grey = model.vae.encode(torch.zeros(2, 3, 64, 64)).latent_dist.mean * model.vae.config.scaling_factor
+    shown = torch.cat([torch.ones(2, 1, 8, 8), grey], dim=1)
+    expected = model.unet(torch.cat([latents, shown], dim=1), times, conditioning.hidden).sample
+    torch.testing.assert_close(model.predict(latents, times, conditioning), expected)
+    torch.testing.assert_close(model.predict(latents, times, conditioning, shown), expected)
+    other = model.predict(latents, times, conditioning, torch.zeros_like(shown))
+    assert not torch.allclose(other, expected)
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [
