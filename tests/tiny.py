@@ -32,7 +32,9 @@ def write_tiny_model(kind: str, folder: Path) -> Path:
         folder.mkdir(parents=True)
         _write_encoders(kind, folder)
         cross = {"sd1": 32, "sd2": 48, "sdxl": 32 + 40}[kind]
-        UNet2DConditionModel(**_unet_config(kind, cross) | {"in_channels": 9 if masks else 4}).save_pretrained(folder / "unet")
+        UNet2DConditionModel(**_unet_config(kind, cross) | {"in_channels": 9 if masks else 4}).save_pretrained(
+            folder / "unet"
+        )
         AutoencoderKL(
             down_block_types=["DownEncoderBlock2D"] * 4,
             up_block_types=["UpDecoderBlock2D"] * 4,
