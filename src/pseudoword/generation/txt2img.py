@@ -16,7 +16,7 @@ from PIL import Image
 from pseudoword.conditioning.conditioner import Conditioner, Words
 from pseudoword.errors import BadOption
 from pseudoword.events import Event, PictureDone, Progress
-from pseudoword.generation.infotext import Infotext
+from pseudoword.generation.infotext import Infotext, hash_list
 from pseudoword.generation.options import GenerateOptions
 from pseudoword.models.protocols import BaseModel, Conditioning
 from pseudoword.models.samplers import make_scheduler, sampler_named
@@ -61,7 +61,7 @@ def txt2img(
                 index=batch * options.batch_size + i,
                 seed=seed,
                 image=picture,
-                infotext=info.with_seed(seed).text(),
+                infotext=info.with_values({"Seed": seed}).text(),
             )
 
 
@@ -160,13 +160,15 @@ def _infotext(
     return Infotext(
         prompt=options.prompt,
         negative_prompt=options.negative_prompt,
-        steps=options.steps,
-        sampler=sampler.infotext_name,
-        schedule_type=sampler.schedule_type,
-        cfg_scale=guidance,
-        seed=0,
-        size=size,
-        model_hash=conditioner.model.hash,
-        model=conditioner.model.name,
-        ti_hashes={name: word_hashes[name] for name in used if name in word_hashes},
+        values={
+            "Steps": options.steps,
+            "Sampler": sampler.infotext_name,
+            "Schedule type": sampler.schedule_type,
+            "CFG scale": guidance,
+            "Size": size,
+            "Model hash": conditioner.model.hash,
+            "Model": conditioner.model.name,
+            "RNG": "CPU",
+            "TI hashes": hash_list({name: word_hashes[name] for name in used if name in word_hashes}),
+        },
     )
