@@ -16,12 +16,12 @@ from pseudoword._version import __version__
 Value = str | int | float | bool | tuple[int, int] | None
 PRODUCT = "pseudoword"
 
-_FIRST = tuple(
-    "Steps|Sampler|Schedule type|CFG scale|Image CFG scale|Seed|Face restoration|Size|Model hash|Model|FP8 weight|"
-    "Cache FP16 weight for LoRA|VAE hash|VAE|Variation seed|Variation seed strength|Seed resize from|"
-    "Denoising strength|Conditional mask weight|Clip skip|ENSD|Token merging ratio|Token merging ratio hr|"
-    "Init image hash|RNG|Tiling".split("|")
-)
+_FIRST = (
+    "Steps", "Sampler", "Schedule type", "CFG scale", "Image CFG scale", "Seed", "Face restoration", "Size",
+    "Model hash", "Model", "FP8 weight", "Cache FP16 weight for LoRA", "VAE hash", "VAE", "Variation seed",
+    "Variation seed strength", "Seed resize from", "Denoising strength", "Conditional mask weight", "Clip skip", "ENSD",
+    "Token merging ratio", "Token merging ratio hr", "Init image hash", "RNG", "Tiling",
+)  # fmt: skip
 _LAST = ("Version", "User")
 _UNSAID: Mapping[str, Value] = {"Clip skip": 1, "RNG": "GPU", "Negative prompt": ""}
 """What A1111 takes when a key is not there, and therefore does not write."""

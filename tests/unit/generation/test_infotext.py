@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 
 import pytest
 from hypothesis import given
@@ -56,11 +55,11 @@ def test_keys_come_in_the_order_of_a1111_whatever_order_they_are_given_in():
         "FP8 weight, Cache FP16 weight for LoRA, VAE hash, VAE, Variation seed, Variation seed strength, "
         "Seed resize from, Denoising strength, Conditional mask weight, Clip skip, ENSD, Token merging ratio, "
         "Token merging ratio hr, Init image hash, RNG, Tiling, Hires upscale, Mask blur, Version, User"
-    ).split(", ")
-    scrambled = sorted(documented, key=lambda key: key[::-1])
+    )
+    scrambled = sorted(documented.split(", "), key=lambda key: key[::-1])
     values = dict.fromkeys(["Hires upscale", "Mask blur", *scrambled], "2")
     last = Infotext(prompt="", values=values).text()
-    assert [pair.split(": ")[0] for pair in last.split(", ")] == documented
+    assert ", ".join(pair.split(": ")[0] for pair in last.split(", ")) == documented
 
 
 @pytest.mark.parametrize(
@@ -200,20 +199,16 @@ def test_a_number_reads_back_as_the_same_number(number):
 
 
 GRAMMAR = re.compile(
-    r"""\s* (?P<key> \w [\w\s/-]+ ) : \s*  (?P<value> " (?: [^"\\] | \\. )+ " | [^,]* ) (?: , | \Z )""", re.VERBOSE
+    r"""\s* (?P<key> \w [\w\ /-]+ ) : \s*  (?P<value> " (?: [^"\\] | \\. )+ " | [^,]* ) (?: , | \Z )""", re.VERBOSE
 )
 """The documented grammar of a pair, as one expression; it is quadratic, and the scanner is not."""
 
 
 @given(st.text('ab1 -/:,"\\é(', max_size=40))
 def test_the_scanner_finds_the_pairs_of_the_documented_grammar(line):
-    expected = {m["key"]: m["value"].strip() for m in GRAMMAR.finditer(line)}
-    read = read_infotext(f"{line}, Steps: 1, Seed: 2, Model: x")
-    if len([*GRAMMAR.finditer(line)]) and not line.rstrip(" ").endswith("\\"):
-        found = {key: value for key, value in read.values.items() if key not in ("Steps", "Seed", "Model")}
-        text = f"{line}, Steps: 1, Seed: 2, Model: x".strip()
-        expected = {m["key"]: m["value"].strip() for m in GRAMMAR.finditer(text)}
-        assert found == {k: _plain(v) for k, v in expected.items() if k not in ("Steps", "Seed", "Model")}
+    text = f"{line}, Steps: 1, Seed: 2, Model: x".strip()
+    expected = {m["key"]: _plain(m["value"].strip()) for m in GRAMMAR.finditer(text)}
+    assert read_infotext(text).values == (expected if len([*GRAMMAR.finditer(text)]) >= 3 else {})
 
 
 def _plain(value):
@@ -223,13 +218,12 @@ def _plain(value):
         return value
 
 
+@pytest.mark.timeout(30)  # the expression above takes hours
 @pytest.mark.parametrize(
-    "line", ["a" * 200_000, "a:" * 100_000, 'aa:"' * 50_000, 'aa: "\\", ' * 25_000, "aa:" + " " * 200_000]
+    "line", ["a" * 200_000, "a:" * 100_000, 'aa:"' * 50_000, 'aa: "\\", ' * 25_000, f"aa:{' ' * 200_000}"]
 )
 def test_a_long_line_from_a_stranger_is_read_in_linear_time(line):
-    started = time.process_time()
     read_infotext(line)
-    assert time.process_time() - started < 2
 
 
 @given(st.text(max_size=40))
