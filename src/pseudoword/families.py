@@ -73,6 +73,42 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 
+_FILES: Mapping[str, Mapping[str, int]] = {
+    **{key: family.widths for key, family in FAMILIES.items()},
+    "sd3": {"clip_l": 768, "clip_g": 1280, "t5xxl": 4096},
+    "flux": {"clip_l": 768, "t5xxl": 4096},
+    "ldm": {"bert": 1280},
+}
+"""Families that embedding files exist for, loadable here or not → slots and widths."""
+
+SLOTS: tuple[str, ...] = ("clip_l", "clip_h", "clip_g", "bert", "t5xxl", *(f"clip_l.{layer}" for layer in range(16)))
+"""Names of the text encoders that a table can belong to; `clip_l.<layer>` are P+'s tables per UNet layer."""
+
+AMBIGUOUS, UNKNOWN = "ambiguous", "unknown"
+
+
+def family_of_file(widths: Mapping[str, int], *, bare: bool = False) -> tuple[str, tuple[str, ...]]:
+    """Family and candidates for the slots and widths of a file.
+
+    Args:
+        widths: slot → width.
+        bare: nothing but the width says which text encoder the table belongs to; 1280 is then LDM's BERT or
+            the second file of an SDXL pair.
+
+    Returns:
+        (family, candidates): one family and itself, `ambiguous` with several, or `unknown` with none.
+    """
+    found = dict(widths)
+    if found == {"clip_g": 1280}:
+        return (AMBIGUOUS, ("ldm", "sdxl")) if bare else ("sdxl", ("sdxl",))
+    if found == {"t5xxl": 4096}:
+        return AMBIGUOUS, ("flux", "sd3")
+    if found and all(slot.startswith("clip_l.") and width == 768 for slot, width in found.items()):
+        return "sd1", ("sd1",)
+    key = next((key for key, known in _FILES.items() if dict(known) == found), None)
+    return (key, (key,)) if key else (UNKNOWN, ())
+
+
 def family_of(widths: Mapping[str, int]) -> Family | None:
     """The family whose slots and widths are exactly these, or None where no row of the table has them."""
     return next((family for family in FAMILIES.values() if dict(family.widths) == dict(widths)), None)

@@ -1,19 +1,25 @@
 """Embeddings: the value, the files it is read from and written to."""
 
 from pseudoword.embeddings.embedding import SLOTS, Embedding, Provenance
+from pseudoword.embeddings.file_embedding import FileEmbedding
 from pseudoword.embeddings.files import (
     embedding_from_bytes,
     embedding_to_bytes,
+    embeddings_from_bytes,
     read_embedding,
+    read_embeddings,
     write_embedding,
 )
 
 __all__ = [
     "SLOTS",
     "Embedding",
+    "FileEmbedding",
     "Provenance",
     "embedding_from_bytes",
     "embedding_to_bytes",
+    "embeddings_from_bytes",
     "read_embedding",
+    "read_embeddings",
     "write_embedding",
 ]

@@ -1,7 +1,7 @@
 """What an embedding is: a frozen value of a name, a table of vectors per text encoder, and a provenance.
 
 Invariant: every table is finite float32 on the CPU, contiguous, detached and of shape [num_vectors, width],
-with the same num_vectors in every slot; slots are in the order of `SLOTS`. A value owns its tables (they are
+with the same num_vectors in every slot but T5's; slots are in the order of `SLOTS`. A value owns its tables (they are
 copied in), so nothing that happens to a training parameter or to a file later changes it.
 """
 
@@ -13,10 +13,10 @@ from typing import Self
 
 import torch
 
-from pseudoword.families import FAMILIES
+from pseudoword.families import SLOTS
 
-SLOTS: tuple[str, ...] = tuple(dict.fromkeys(slot for family in FAMILIES.values() for slot in family.widths))
-"""Names of the text encoders that a table can belong to: clip_l, clip_h, clip_g."""
+_FREE = "t5xxl"
+"""T5's tokens are counted apart from CLIP's, so that its table may have another number of vectors."""
 
 _COUNTS = frozenset({"step", "num_pictures"})
 
@@ -84,7 +84,7 @@ class Embedding:
         if unknown or not self.vectors:
             raise ValueError(f"slots {unknown or '(none)'}, where {', '.join(SLOTS)} are known")
         owned = {slot: _owned(slot, self.vectors[slot]) for slot in SLOTS if slot in self.vectors}
-        counts = {slot: len(table) for slot, table in owned.items()}
+        counts = {slot: len(table) for slot, table in owned.items() if slot != _FREE}
         if len(set(counts.values())) > 1:
             raise ValueError(f"different numbers of vectors: {counts}")
         object.__setattr__(self, "vectors", MappingProxyType(owned))

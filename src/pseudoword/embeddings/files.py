@@ -13,8 +13,10 @@ import torch
 from pseudoword.embeddings._provenance import from_fields, from_header, header_fields
 from pseudoword.embeddings.containers import Raw, container_of, safetensors_file, torch_zip
 from pseudoword.embeddings.embedding import Embedding, Provenance
+from pseudoword.embeddings.file_embedding import FileEmbedding
 from pseudoword.embeddings.layouts import A1111, DIFFUSERS, EMB_PARAMS, SDXL, Layout, layout_of
 from pseudoword.errors import BadFile, BadOption, NameTaken
+from pseudoword.families import family_of_file
 from pseudoword.files import atomic_write
 from pseudoword.unpickle import MAX_FILE
 
@@ -30,11 +32,32 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
 
 
 def read_embedding(path: Path) -> Embedding:
-    """Read one embedding; its name is the file's stem.
+    """Read the one embedding of a file; its name is what is typed into a prompt.
 
     Raises:
         UnsafePickle: a pickle that names something else than tensors are made of.
         BadFile: missing, too large, damaged, no embedding, or several in one file.
+    """
+    return _only_one(read_embeddings(path), path.name)
+
+
+def _only_one(found: tuple[FileEmbedding, ...], label: str) -> Embedding:
+    if len(found) != 1:
+        names = ", ".join(repr(one.embedding.name) for one in found[:4]) + (", …" if len(found) > 4 else "")
+        raise BadFile(
+            f"{label}: several embeddings in one file ({names})",
+            expected="exactly one",
+            next_move="Split it with `pseudoword convert FILE FOLDER`",
+        )
+    return found[0].embedding
+
+
+def read_embeddings(path: Path) -> tuple[FileEmbedding, ...]:
+    """Read all embeddings of a file, at least one.
+
+    Raises:
+        UnsafePickle: a pickle that names something else than tensors are made of.
+        BadFile: missing, too large, damaged, or no embedding.
     """
     try:
         size = path.stat().st_size
@@ -48,15 +71,20 @@ def read_embedding(path: Path) -> Embedding:
         raise BadFile(f"{path}: no such file", next_move="Check the path") from None
     except OSError as problem:
         raise BadFile(f"{path}: {problem.strerror or problem}", expected="a readable file") from problem
-    return embedding_from_bytes(content, path.stem, label=path.name)
+    return embeddings_from_bytes(content, path.stem, label=path.name)
 
 
 def embedding_from_bytes(content: bytes, name: str, *, label: str) -> Embedding:
-    """Read one embedding from a whole file's content.
+    """Read the one embedding of a whole file's content; arguments and errors as `embeddings_from_bytes`."""
+    return _only_one(embeddings_from_bytes(content, name, label=label), label)
+
+
+def embeddings_from_bytes(content: bytes, stem: str, *, label: str) -> tuple[FileEmbedding, ...]:
+    """Read all embeddings from a whole file's content.
 
     Args:
         content: the file.
-        name: the embedding's name.
+        stem: the file's name without suffix; the name of an embedding that is alone.
         label: what to call the file in errors.
 
     Raises:
@@ -67,8 +95,21 @@ def embedding_from_bytes(content: bytes, name: str, *, label: str) -> Embedding:
         raise BadFile(f"{label}: {_describe(content)}", expected="an embedding (.safetensors, .pt or .bin by content)")
     raw = container.read(content, label)
     try:
-        vectors = layout_of(raw.value).to_vectors(cast("dict[str, object]", raw.value))
-        return Embedding(name=name, vectors=vectors, provenance=_provenance(raw))
+        layout = layout_of(raw.value)
+        vectors = layout.to_vectors(cast("dict[str, object]", raw.value))
+        embedding = Embedding(name=stem, vectors=vectors, provenance=_provenance(raw))
+        family, candidates = family_of_file(embedding.widths, bare=True)
+        dtypes = {slot: str(table.dtype).removeprefix("torch.") for slot, table in vectors.items()}
+        return (
+            FileEmbedding(
+                embedding=embedding,
+                container=container.name,
+                layout=layout.name,
+                dtypes=dtypes,
+                family=family,
+                candidates=candidates,
+            ),
+        )
     except BadFile as problem:
         raise BadFile(f"{label}: {problem.got}", expected=problem.expected, next_move=problem.next_move) from None
     except (ValueError, RuntimeError) as problem:

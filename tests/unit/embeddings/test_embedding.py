@@ -20,7 +20,8 @@ def test_counts_widths_and_norms_are_those_of_the_tables() -> None:
 
 
 def test_slots_come_in_the_order_of_the_text_encoders() -> None:
-    assert SLOTS == ("clip_l", "clip_h", "clip_g")
+    layers = [f"clip_l.{layer}" for layer in range(16)]
+    assert list(SLOTS) == ["clip_l", "clip_h", "clip_g", "bert", "t5xxl", *layers]
     assert list(word(clip_g=torch.ones(1, 3), clip_l=torch.ones(1, 2)).vectors) == ["clip_l", "clip_g"]
 
 
