@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import torch
 
+from pseudoword.conditioning.guidance import Course, Guidance, PromptOptions
 from pseudoword.conditioning.matching import Piece, Placement, Trigger, find_words, split_chunks, words_in
 from pseudoword.conditioning.vocabulary import ExtendedVocabulary, extend, extra_rows
 from pseudoword.errors import WrongFamily
@@ -58,6 +59,47 @@ class Conditioner:
         pooled = next((part.pooled for part in parts if part.pooled is not None), None)
         encoded = Conditioning(torch.cat([part.hidden for part in parts], dim=-1), pooled)
         return encoded.select([distinct.index(prompt) for prompt in prompts])
+
+    def guide(
+        self,
+        prompt: str,
+        negative_prompt: str,
+        words: Words,
+        *,
+        num_calls: int,
+        num_steps: int,
+        hires_calls: int = 0,
+        options: PromptOptions = PromptOptions(),  # noqa: B008  # frozen
+    ) -> Guidance:
+        """Read both prompts and encode every text that some model call needs, each once.
+
+        Args:
+            prompt: in A1111's language.
+            negative_prompt: the same, without `AND`.
+            words: learned words that may be used.
+            num_calls: how often the sampler calls the UNet: 2 · `num_steps` for samplers of second order.
+            num_steps: steps as the user counts them.
+            hires_calls: calls of the hires pass, 0 without one.
+            options: emphasis, clip skip, comma backtracking.
+
+        Raises:
+            WrongFamily: a word that is used does not have this model's slots and widths.
+        """
+        with torch.no_grad():
+            both = self.encode([negative_prompt, prompt], words)
+        if self.model.zeros_for_empty and not negative_prompt:
+            both = both.zeroed(0)
+        courses = tuple(Course(((num_calls, row),)) for row in (0, 1))
+        used = dict.fromkeys(name for text in (prompt, negative_prompt) for name in self.words_in(text, words))
+        return Guidance(
+            words=tuple(used),
+            warnings=(),
+            padded=False,
+            weights=(1.0,),
+            bank=both,
+            courses=courses,
+            hires_courses=courses if hires_calls else (),
+        )
 
     def words_in(self, prompt: str, names: Iterable[str]) -> list[str]:
         """Those of `names` that this prompt calls, in order of appearance."""
