@@ -75,7 +75,9 @@ def resized(tables: Tables, number: int) -> dict[str, torch.Tensor]:
     """
     _check_count(number)
     missing = max(0, number - count(tables))
-    return {slot: torch.cat([table[:number], table.new_zeros(missing, table.shape[1])]) for slot, table in tables.items()}
+    return {
+        slot: torch.cat([table[:number], table.new_zeros(missing, table.shape[1])]) for slot, table in tables.items()
+    }
 
 
 def turned(tables: Tables, places: int) -> dict[str, torch.Tensor]:

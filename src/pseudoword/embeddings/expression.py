@@ -185,7 +185,9 @@ class _Parser:
         if not rest:
             return wrong(column, "the expression ends here", expected=expected)
         if rest.startswith("="):
-            return wrong(column, "'='", next_move="Put brackets around what it shall act on: (a + b)*0.5 for a + b =* 0.5")
+            return wrong(
+                column, "'='", next_move="Put brackets around what it shall act on: (a + b)*0.5 for a + b =* 0.5"
+            )
         advice = "Write a word with spaces or signs in it as <the word>" if rest[0].isalnum() else ""
         return wrong(column, repr(rest[:1]), expected=expected, next_move=advice)
 
@@ -199,7 +201,9 @@ class _Parser:
         self.at += 1
         found = _WHOLE.match(self.rest())
         if found is None:
-            raise wrong(self.at + 1, f"{self.rest()[:8]!r} after ':'", expected="a number of vectors, as in word:2 or word:+1")
+            raise wrong(
+                self.at + 1, f"{self.rest()[:8]!r} after ':'", expected="a number of vectors, as in word:2 or word:+1"
+            )
         self.at += found.end()
         sign = ":+" if found[0][0] in "+-" else ":"
         return Shaped(sign, operand, int(found[0]), column)
@@ -224,7 +228,9 @@ class _Parser:
 
     def _angled(self, rest: str, column: int) -> Node:
         if rest[1:2] in ("'", '"'):
-            raise wrong(column, "'<' before a text", next_move="Leave out the < > that a prompt has around an expression")
+            raise wrong(
+                column, "'<' before a text", next_move="Leave out the < > that a prompt has around an expression"
+            )
         name = self._quoted(">", "word in < >").strip()
         if not name:
             raise wrong(column, "'<>'", expected="a word between < and >")

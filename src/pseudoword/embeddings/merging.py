@@ -30,7 +30,7 @@ def merge(node: Node, lookup: Lookup) -> Tables:
         BadInput: as `lookup` says.
     """
     value = _value(node, lookup)
-    if isinstance(value, float):
+    if not isinstance(value, dict):
         raise wrong(node.column, "the expression is a number", expected="at least one word or 'text' in it")
     return value
 
@@ -51,8 +51,8 @@ def _applied(node: Binary | Negative | Shaped, value: Tables | float, lookup: Lo
     if isinstance(node, Binary):
         return _combined(node, value, _value(node.right, lookup))
     if isinstance(node, Negative):
-        return -value if isinstance(value, float) else arithmetic.scaled(value, -1)
-    if isinstance(value, float):
+        return arithmetic.scaled(value, -1) if isinstance(value, dict) else -value
+    if not isinstance(value, dict):
         raise wrong(node.column, "':' behind a number", expected="a word or a 'text' before it")
     change = arithmetic.resized if node.sign == ":" else arithmetic.turned
     return _at(node.column, lambda: change(value, node.number))
@@ -61,32 +61,31 @@ def _applied(node: Binary | Negative | Shaped, value: Tables | float, lookup: Lo
 def _combined(node: Binary, left: Tables | float, right: Tables | float) -> Tables | float:
     if node.sign in "*/":
         return _scaled(node, left, right)
-    if isinstance(left, float) and isinstance(right, float) and node.sign != ",":
-        return left + right if node.sign == "+" else left - right
-    if isinstance(left, float) or isinstance(right, float):
+    if isinstance(left, dict) and isinstance(right, dict):
+        if node.sign == ",":
+            return _at(node.column, lambda: arithmetic.joined(left, right))
+        other = right if node.sign == "+" else arithmetic.scaled(right, -1)
+        return _at(node.column, lambda: arithmetic.added(left, other))
+    if isinstance(left, dict) or isinstance(right, dict) or node.sign == ",":
         raise wrong(
             node.column,
-            f"{node.sign!r} between a number and vectors",
+            f"{node.sign!r} where one side is a number",
             expected="words or 'texts' on both sides",
             next_move="Use * to scale vectors by a number",
         )
-    if node.sign == ",":
-        return _at(node.column, lambda: arithmetic.joined(left, right))
-    other = right if node.sign == "+" else arithmetic.scaled(right, -1)
-    return _at(node.column, lambda: arithmetic.added(left, other))
+    return left + right if node.sign == "+" else left - right
 
 
 def _scaled(node: Binary, left: Tables | float, right: Tables | float) -> Tables | float:
-    if isinstance(right, dict) and (isinstance(left, dict) or node.sign == "/"):
-        what = "a product of vectors and vectors" if node.sign == "*" else "a division by vectors"
-        raise wrong(node.column, what, expected="a number on the right side")
-    if node.sign == "/":
-        if right == 0:
-            raise wrong(node.column, "a division by zero")
-        return left / right if isinstance(left, float) else arithmetic.scaled(left, 1 / right)
-    if isinstance(left, dict):
-        return arithmetic.scaled(left, right)
-    return left * right if isinstance(right, float) else arithmetic.scaled(right, left)
+    if isinstance(right, dict):
+        if isinstance(left, dict) or node.sign == "/":
+            what = "a product of vectors and vectors" if node.sign == "*" else "a division by vectors"
+            raise wrong(node.column, what, expected="a number on the right side")
+        return arithmetic.scaled(right, left)
+    if node.sign == "/" and right == 0:
+        raise wrong(node.column, "a division by zero")
+    factor = 1 / right if node.sign == "/" else right
+    return arithmetic.scaled(left, factor) if isinstance(left, dict) else left * factor
 
 
 def _at(column: int, work: Callable[[], Tables]) -> Tables:

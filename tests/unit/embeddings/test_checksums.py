@@ -53,4 +53,7 @@ def test_the_digest_is_over_little_endian_float32_in_row_major_order(dtype):
     values = [0.5, -1.25, 3.0, 0.0078125, 2.0, -0.0]  # all exact in every one of the types
     table = torch.tensor(values, dtype=dtype).reshape(2, 3)
     assert vectors_sha256(table) == hashlib.sha256(struct.pack("<6f", *values)).hexdigest()
-    assert vectors_sha256(table.T) == hashlib.sha256(struct.pack("<6f", *(values[i] for i in (0, 3, 1, 4, 2, 5)))).hexdigest()
+    assert (
+        vectors_sha256(table.T)
+        == hashlib.sha256(struct.pack("<6f", *(values[i] for i in (0, 3, 1, 4, 2, 5)))).hexdigest()
+    )
