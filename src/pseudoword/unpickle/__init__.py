@@ -6,35 +6,16 @@ the list of names that a file may mention, each with a stand-in of ours that che
 be shorter, but its BUILD opcode sets attributes on whatever lies on the stack, the stand-ins included.
 """
 
-import lzma
-import struct
-import zipfile
-import zlib
 from pathlib import Path
 
-from pseudoword.errors import BadFile, UnsafePickle
+from pseudoword.errors import BadFile
+from pseudoword.unpickle._errors import clear_damage
 from pseudoword.unpickle._torch_file import is_legacy, is_zip, read_legacy, read_zip
 
 __all__ = ["MAX_FILE", "is_legacy", "is_zip", "load_pickle", "loads"]
 
 MAX_FILE = 256 << 20
 """Bytes; a file above this size is a model, no embedding, and is not read into memory."""
-
-_DAMAGE = (
-    ValueError,
-    TypeError,
-    LookupError,
-    RuntimeError,
-    OverflowError,
-    EOFError,
-    OSError,
-    MemoryError,
-    Warning,  # an invalid escape in a protocol-0 text, where warnings are errors
-    struct.error,
-    zlib.error,
-    zipfile.BadZipFile,
-    lzma.LZMAError,
-)
 
 
 def load_pickle(path: Path) -> object:
@@ -67,32 +48,10 @@ def loads(content: bytes, label: str) -> object:
         UnsafePickle: the pickle names something that is not on the allow-list.
         BadFile: no torch file, or damaged.
     """
-    try:
+    with clear_damage(label):
         if is_zip(content):
             return read_zip(content)
         if is_legacy(content):
             return read_legacy(content)
-    except UnsafePickle as problem:
-        raise UnsafePickle(
-            f"{label}: its pickle calls {problem.got}; nothing of it was run",
-            expected="only what tensors are made of",
-            next_move="Do not open this file with other programs; get a .safetensors of it",
-        ) from None
-    except BadFile as problem:
-        raise _damaged(label, problem.got) from None
-    except _DAMAGE as problem:
-        raise _damaged(label, _words(problem)) from problem
     raise BadFile(f"{label}: no torch file by its content", expected="a file that torch.save wrote")
 
-
-def _damaged(label: str, reason: str) -> BadFile:
-    return BadFile(
-        f"{label}: the torch file is damaged or of an unknown kind ({reason})",
-        expected="a whole file that torch.save wrote",
-        next_move="Download or copy it again",
-    )
-
-
-def _words(problem: BaseException) -> str:
-    text = " ".join(str(problem).split())
-    return f"{type(problem).__name__}: {text[:160]}" if text else type(problem).__name__

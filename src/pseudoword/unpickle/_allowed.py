@@ -1,8 +1,8 @@
 """The names that a torch pickle may mention, each with a stand-in that checks what it is given.
 
-Covers what A1111 1.10's restricted reader allows (reference a1111.md §1.6), less Lightning, and the few names
-that newer torch and numpy write for the same values. Tensors are built as views of their storage, checked to
-lie inside it; no memory is taken for a size that a file merely claims.
+Covers what A1111 1.10's restricted reader allows (reference a1111.md §1.6), and the few names that newer torch
+and numpy write for the same values. Tensors are built as views of their storage, checked to lie inside it; no
+memory is taken for a size that a file merely claims.
 """
 
 import math
@@ -53,7 +53,7 @@ class Node:
 class Storage:
     """Bytes of a file that tensors are views of; `dtype` is None for untyped bytes."""
 
-    content: bytearray
+    content: bytearray | memoryview
     dtype: torch.dtype | None
 
     def tensor(self, offset: object, size: object, stride: object, dtype: torch.dtype | None = None) -> torch.Tensor:
@@ -201,6 +201,10 @@ def _encode(text: object, encoding: object = "latin1") -> bytes:
     return text.encode("latin-1")
 
 
+def _inert(*_: object) -> object:
+    raise BadFile("an object of a program that trained a model, where a name of it was expected")
+
+
 def _empty_bytes(*arguments: object) -> bytes:
     if arguments:
         raise BadFile("bytes made from something else")
@@ -240,6 +244,10 @@ _FUNCTIONS: dict[str, Callable[..., object]] = {
         f"numpy.{core}.multiarray.{name}": call
         for core in ("core", "_core")
         for name, call in (("scalar", _numpy_scalar), ("_reconstruct", _Array))
+    },
+    **{
+        f"{program}.callbacks.model_checkpoint.ModelCheckpoint": _inert  # the key of its settings in a checkpoint
+        for program in ("pytorch_lightning", "lightning.pytorch")
     },
     "numpy.dtype": _NumpyType,
     "numpy.ndarray": _Array,

@@ -6,16 +6,16 @@ or builds in a real unpickler is here a look-up in that list. Bounded: opcodes, 
 keys are texts or small integers, so that neither deep nesting nor crafted hashes cost anything.
 """
 
-import io
 import pickletools
 from collections.abc import Callable
+from typing import IO
 
 from pseudoword.errors import BadFile, UnsafePickle
 from pseudoword.unpickle._allowed import Node, StandIn, find_global
 
 PersistentLoad = Callable[[object], object]
 
-_MAX_OPCODES = 200_000
+MAX_OPCODES = 200_000
 """An embedding takes some hundreds; a LoRA with a thousand tensors 40,000."""
 _MAX_KEY = 1 << 16
 _MAX_INTEGER = 1 << 128
@@ -32,7 +32,7 @@ _LITERALS = frozenset(
 )
 
 
-def interpret(stream: io.BytesIO, persistent_load: PersistentLoad) -> object:
+def interpret(stream: IO[bytes], persistent_load: PersistentLoad, max_opcodes: int = MAX_OPCODES) -> object:
     """The value of the pickle that begins at the stream's position; the stream ends right behind it.
 
     Raises:
@@ -43,8 +43,8 @@ def interpret(stream: io.BytesIO, persistent_load: PersistentLoad) -> object:
     for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
         if opcode.name == "STOP":
             return machine.pop()
-        if count > _MAX_OPCODES:
-            raise BadFile(f"more than {_MAX_OPCODES} pickle instructions")
+        if count > max_opcodes:
+            raise BadFile(f"more than {max_opcodes} pickle instructions")
         machine.step(opcode.name, argument)
     raise BadFile("the pickle has no end")
 
@@ -178,11 +178,15 @@ def _bounded(value: object) -> object:
 def checked_key(key: object) -> str | int:
     """A key of a mapping or set: a text or a small integer, whose hashing cannot be made costly.
 
+    A class of the allow-list becomes its name: old Lightning keeps its callbacks under their classes.
+
     Raises:
         BadFile: anything else.
     """
     if isinstance(key, str):
         return key
+    if isinstance(key, StandIn):
+        return key.name
     if isinstance(key, int) and abs(key) < _MAX_KEY:
         return key
     raise BadFile(f"a mapping with a key that is a {type(key).__name__}")

@@ -9,11 +9,13 @@ import io
 import re
 import struct
 import zipfile
-from typing import cast
+from typing import IO, cast
+
+import torch
 
 from pseudoword.errors import BadFile
 from pseudoword.unpickle._allowed import StandIn, Storage, StorageType
-from pseudoword.unpickle._machine import interpret
+from pseudoword.unpickle._machine import MAX_OPCODES, interpret
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
@@ -44,7 +46,7 @@ def read_zip(content: bytes) -> object:
     """
     _check_directory(content)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        return _Archive(archive, len(content)).load()
+        return Archive(archive, len(content)).load()
 
 
 def _check_directory(content: bytes) -> None:
@@ -57,7 +59,11 @@ def _check_directory(content: bytes) -> None:
         raise BadFile("a zip with more members than a torch file of this kind has")
 
 
-class _Archive:
+class Archive:
+    """One zip file; `mapped` reads large ones in another way."""
+
+    max_opcodes = MAX_OPCODES
+
     def __init__(self, archive: zipfile.ZipFile, file_size: int) -> None:
         self.archive = archive
         self.budget = file_size + _MAX_INFLATED
@@ -68,14 +74,17 @@ class _Archive:
         if len(found) != 1:
             raise BadFile("a zip that torch.save did not write")
         self.folder = found[0]
-        self.storages: dict[str, bytearray] = {}
+        self.storages: dict[str, bytearray | memoryview] = {}
 
     def load(self) -> object:
         order = self.members.get(f"{self.folder}/byteorder")
         if order is not None and self._read(order).strip() != b"little":
             raise BadFile("values in big-endian order")
         pickled = self._read(self.members[f"{self.folder}/data.pkl"])
-        return interpret(io.BytesIO(pickled), self._storage)
+        return interpret(io.BytesIO(pickled), self.storage, self.max_opcodes)
+
+    def content_of(self, info: zipfile.ZipInfo) -> bytearray | memoryview:
+        return bytearray(self._read(info))
 
     def _read(self, info: zipfile.ZipInfo) -> bytes:
         self.budget -= info.file_size
@@ -84,10 +93,10 @@ class _Archive:
         with self.archive.open(info) as member:
             return member.read(info.file_size)
 
-    def _storage(self, key: object) -> Storage:
+    def storage(self, key: object) -> Storage:
         storage_type, name, num_values = _storage_key(key)
         if name not in self.storages:
-            self.storages[name] = bytearray(self._read(self.members[f"{self.folder}/data/{name}"]))
+            self.storages[name] = self.content_of(self.members[f"{self.folder}/data/{name}"])
         content = self.storages[name]
         dtype = storage_type.dtype
         if num_values * (dtype.itemsize if dtype else 1) > len(content):
@@ -114,16 +123,25 @@ def read_legacy(content: bytes) -> object:
     Raises:
         UnsafePickle, BadFile, and what parsing raises on damage.
     """
-    return _Legacy(content).load()
+    return Legacy(io.BytesIO(content), len(content)).load()
 
 
-class _Legacy:
-    def __init__(self, content: bytes) -> None:
-        self.stream = io.BytesIO(content)
-        self.budget = len(content)
+class Legacy:
+    """One legacy file, read from its beginning; `mapped` reads large ones in another way."""
+
+    def __init__(self, stream: IO[bytes], file_size: int) -> None:
+        self.stream = stream
+        self.budget = file_size
         self.storages: dict[str, Storage] = {}
 
     def load(self) -> object:
+        self.check_header()
+        loaded = interpret(self.stream, self.reference)
+        for key in self.keys():
+            self._fill(self.storages[key])
+        return loaded
+
+    def check_header(self) -> None:
         if self._plain() != _MAGIC:
             raise BadFile("a pickle that torch.save did not write")
         if self._plain() != _PROTOCOL:
@@ -131,18 +149,17 @@ class _Legacy:
         system = self._plain()
         if isinstance(system, dict) and cast("dict[object, object]", system).get("little_endian") is False:
             raise BadFile("values in big-endian order")
-        loaded = interpret(self.stream, self._reference)
+
+    def keys(self) -> list[str]:
         keys = self._plain()
         if not isinstance(keys, list):
             raise BadFile("a list of storages that is none")
-        for key in cast("list[object]", keys):
-            self._fill(self.storages[str(key)])
-        return loaded
+        return [str(key) for key in cast("list[object]", keys)]
 
     def _plain(self) -> object:
         return interpret(self.stream, _no_reference)
 
-    def _reference(self, key: object) -> object:
+    def reference(self, key: object) -> object:
         parts = cast("tuple[object, ...]", key) if isinstance(key, tuple) else ()
         if len(parts) == 4 and parts[0] == "module" and isinstance(parts[1], StandIn):
             return parts[1]  # a class, saved together with its source text, which is left unread
@@ -159,8 +176,11 @@ class _Legacy:
             self.budget -= num_bytes
             if self.budget < 0:
                 raise BadFile("storages that are longer than the file")
-            self.storages[name] = Storage(bytearray(num_bytes), dtype)
+            self.storages[name] = self.make_storage(num_bytes, dtype)
         return self.storages[name]
+
+    def make_storage(self, num_bytes: int, dtype: torch.dtype | None) -> Storage:
+        return Storage(bytearray(num_bytes), dtype)
 
     def _fill(self, storage: Storage) -> None:
         itemsize = storage.dtype.itemsize if storage.dtype else 1
