@@ -1,4 +1,4 @@
-"""Large torch files are read by mapping them: same tensors as torch's own reader, and nothing read before it is wanted."""
+"""Large torch files are mapped: the tensors are those of torch, and nothing is read before it is wanted."""
 
 import collections
 import resource
@@ -122,5 +122,5 @@ def test_a_member_that_reaches_beyond_the_file_is_refused(tmp_path):
     at = content.rindex(b"PK\x01\x02", 0, name_at)
     content[at + 20 : at + 28] = struct.pack("<II", 1 << 24, 1 << 24)
     path.write_bytes(content)
-    with pytest.raises(BadFile, match="beyond the file's end|damaged"):
+    with pytest.raises(BadFile, match=r"beyond the file's end|damaged"):
         load_mapped(path)

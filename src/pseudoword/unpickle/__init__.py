@@ -54,4 +54,3 @@ def loads(content: bytes, label: str) -> object:
         if is_legacy(content):
             return read_legacy(content)
     raise BadFile(f"{label}: no torch file by its content", expected="a file that torch.save wrote")
-
