@@ -62,5 +62,5 @@ def test_damaged_weights_are_named(tiny_folder, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(tiny_folder("sd1"), folder)
     (folder / "text_encoder" / "model.safetensors").write_bytes(b"\x00" * 64)
-    with pytest.raises(BadModel, match="model.safetensors"):
+    with pytest.raises(BadModel, match=r"model\.safetensors"):
         load_vocabulary(str(folder))
