@@ -7,6 +7,7 @@ import typer
 from pseudoword._version import __version__
 from pseudoword.cli.demo import demo
 from pseudoword.cli.generate import generate
+from pseudoword.cli.info import info
 from pseudoword.cli.train import resume, train
 
 app = typer.Typer(
@@ -17,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, resume, generate, demo):
+for command in (train, resume, generate, info, demo):
     app.command()(command)
 
 

@@ -1,5 +1,6 @@
 """The command line as a user meets it: one clear line for bad input, exit code 2, nothing half-written."""
 
+import json
 import re
 from pathlib import Path
 
@@ -182,6 +183,27 @@ def test_the_version(run):
 
 def test_an_unknown_demo(run):
     one_line_and_code_2(run("demo", "--word", "nope"), "hikon or mirp")
+
+
+def test_info_prints_what_a_picture_says_and_goes_on_after_one_that_says_nothing(run, tiny_folder, tmp_path):
+    run("generate", "a cat", "--model", tiny_folder("sd1"), "--steps", 1, "--seed", 3, "--output", "x.png")
+    (tmp_path / "no.png").write_bytes(b"x")
+    Image.new("RGB", (8, 8)).save("bare.webp")
+    result = run("info", "no.png", "x.png", "bare.webp")
+    assert result.exit_code == 2
+    assert "error: no.png cannot be read as a picture" in result.output
+    assert "x.png: PNG, 64 × 64, written by Pseudoword\na cat\nSteps: 1, Sampler: Euler a, " in result.output
+    assert "bare.webp: WEBP, 8 × 8; it says nothing about how it was made" in result.output
+    [report] = json.loads(run("info", "--json", "x.png").output)
+    assert (report["program"], report["prompt"], report["values"]["Seed"]) == ("Pseudoword", "a cat", "3")
+    assert (report["parameters"]["Size-1"], report["parameters"]["Clip skip"]) == ("64", "1")
+
+
+def test_control_characters_of_a_strangers_picture_do_not_reach_the_terminal(run):
+    from pseudoword.generation.saving import save_picture
+
+    save_picture(Image.new("RGB", (8, 8)), Path("x.png"), "a \x1b[31mcat\nSteps: 1, Seed: 2, Size: 8x8")
+    assert "a \\x1b[31mcat\n" in run("info", "x.png").output
 
 
 def test_help_of_every_command_shows_its_options_whole(run):

@@ -5,9 +5,9 @@ from datetime import date
 import pytest
 from PIL import Image
 
-from pseudoword.errors import BadFile
+from pseudoword.errors import BadOption
 from pseudoword.generation.grid import labelled_rows, make_grid
-from pseudoword.generation.saving import next_grid_path, next_picture_path, read_infotext, save_png
+from pseudoword.generation.saving import format_of, next_grid_path, next_picture_path, save_picture, save_png
 
 DAY = date(2026, 1, 2)
 
@@ -34,15 +34,14 @@ def test_the_infotext_is_in_the_chunk_called_parameters(tmp_path, text):
     save_png(Image.new("RGB", (4, 4)), path, text)
     with Image.open(path) as image:
         assert image.text["parameters"] == text
-    assert read_infotext(path) == text
     assert [file.name for file in path.parent.iterdir()] == ["picture.png"]
 
 
-def test_no_picture_no_infotext(tmp_path):
-    path = tmp_path / "a.png"
-    path.write_bytes(b"nothing")
-    with pytest.raises(BadFile, match="cannot be read as a picture"):
-        read_infotext(path)
+def test_a_name_that_is_no_picture_is_refused_and_nothing_is_written(tmp_path):
+    with pytest.raises(BadOption, match="ends in"):
+        save_picture(Image.new("RGB", (4, 4)), tmp_path / "a.tiff")
+    assert list(tmp_path.iterdir()) == []
+    assert format_of(tmp_path / "A.JPG") == "jpeg"
 
 
 @pytest.mark.parametrize(
