@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from base_model.options import add_options, read_options
-from base_model.work import DEFAULT_ROOT, STAGES, Refused, Work
+from base_model.work import DEFAULT_ROOT, REMADE, Refused, Work
 
 COMMANDS = {
     "fetch": ("FetchOptions", "bring the training icon sets into the work folder (npm)"),
@@ -21,6 +21,7 @@ COMMANDS = {
     "denoiser": ("DenoiserOptions", "4: train tokenizer, text encoder and UNet"),
     "export": ("ExportOptions", "5: write the pipeline folder"),
     "card": ("CardOptions", "6: write the model card"),
+    "sibling": ("SiblingOptions", "after render: tune the model that ships to another look"),
 }
 
 
@@ -34,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if hasattr(module, "check"):
             module.check(work, options)  # refuses before anything is removed
-        if stage in STAGES and parsed.again:
+        if stage in REMADE and parsed.again:
             work.restart(stage)
-        if stage in STAGES and work.is_finished(stage):
+        if stage in REMADE and work.is_finished(stage):
             print(f"{stage}: already finished (--again does it anew)")
             return 0
         module.run(work, options)
@@ -57,7 +58,7 @@ def _parse(given: list[str]) -> tuple[str, argparse.Namespace]:
     options, text = COMMANDS[stage]
     own = argparse.ArgumentParser(f"python -m base_model {stage}", description=text)
     own.add_argument("--work", type=Path, default=DEFAULT_ROOT, help=f"work folder (default {DEFAULT_ROOT})")
-    if stage in STAGES:
+    if stage in REMADE:
         own.add_argument("--again", action="store_true", help="anew; removes what later stages made from it too")
     add_options(own, getattr(importlib.import_module(f"base_model.{stage}"), options))
     return stage, own.parse_args(given[1:])

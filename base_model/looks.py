@@ -46,7 +46,7 @@ def _grey(picture: torch.Tensor) -> torch.Tensor:
     return (picture * _LUMA).sum(1, keepdim=True)
 
 
-def _outline(picture: torch.Tensor) -> torch.Tensor:
+def outline(picture: torch.Tensor) -> torch.Tensor:
     """Sobel edges of the slightly blurred grey picture, doubled and cut at 1; (n, 1, h, w)."""
     blurred = F.avg_pool2d(F.pad(_grey(picture), (1, 1, 1, 1), mode="replicate"), 3, 1)
     padded = F.pad(blurred, (1, 1, 1, 1), mode="replicate")
@@ -82,13 +82,13 @@ def negative(picture: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
 
 def sketch(picture: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
     """Dark outlines on white."""
-    return (1 - 0.85 * _outline(picture).clamp(0, 1)).expand(-1, 3, -1, -1)
+    return (1 - 0.85 * outline(picture).clamp(0, 1)).expand(-1, 3, -1, -1)
 
 
 def neon(picture: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
     """Outlines in their own bright colours on black."""
     bright = picture / (picture.amax(1, keepdim=True) + 0.05) * 0.8 + 0.2
-    return (_outline(picture).clamp(0, 1) * bright).clamp(0, 1)
+    return (outline(picture).clamp(0, 1) * bright).clamp(0, 1)
 
 
 def duotone(picture: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:

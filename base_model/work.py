@@ -13,6 +13,13 @@ from typing import Any
 from pseudoword.files import write_json
 
 STAGES = ("render", "autoencoder", "latents", "denoiser", "export", "card")
+SIBLING = "sibling"  # stands beside the road: it needs the pictures, and the model that ships, not the one at work here
+REMADE = {
+    "render": (*STAGES, SIBLING),
+    **{stage: STAGES[number:] for number, stage in enumerate(STAGES) if number},
+    SIBLING: (SIBLING,),
+}
+"""What is removed when a stage is done anew: its own folder and all that was made from it."""
 DEFAULT_ROOT = Path.home() / ".cache" / "pseudoword" / "base-model"
 
 
@@ -65,8 +72,8 @@ class Work:
         return Recipe(**{**recorded, "sets": tuple(recorded["sets"])})
 
     def restart(self, stage: str) -> None:
-        """Remove the stage's folder and those of all later stages."""
-        for later in STAGES[STAGES.index(stage) :]:
+        """Remove the stage's folder and those of all that was made from it."""
+        for later in REMADE[stage]:
             if self.folder(later).exists():
                 shutil.rmtree(self.folder(later))
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,9 @@ from typing import Any
 from pseudoword.errors import BadModel
 
 BUNDLED = "bundled"
+BUNDLED_MODELS = (BUNDLED,)
+"""The models that ship: the first whole, the others as small differences to it."""
+DIFFERENCE = "difference.safetensors"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _PARTS = ("tokenizer", "text_encoder", "unet", "vae", "scheduler")
 _SECOND = ("tokenizer_2", "text_encoder_2")
@@ -29,6 +32,8 @@ class ModelFolder:
     path: Path
     name: str
     parts: tuple[str, ...]
+    difference: Path | None = None
+    """What turns the UNet into the model's own, where the folder's parts are those of the model it began from."""
 
     def config(self, part: str) -> dict[str, Any]:
         """The part's own configuration."""
@@ -57,30 +62,33 @@ class ModelFolder:
 
 
 def find_model(source: str) -> ModelFolder:
-    """The folder behind `bundled`, a path or a hub id.
+    """The folder behind the name of a bundled model, a path or a hub id.
 
     Raises:
         BadModel: there is none, it lacks a part, or its pipeline is of a kind that has no place here.
     """
-    if source == BUNDLED:
-        path = Path(str(files("pseudoword"))) / "models" / "bundled"
-        return _checked(path, BUNDLED)
+    if source in BUNDLED_MODELS:
+        return _checked(_shipped(source), source)
     path, exists = _look(source)
     if exists and path.is_dir():
         return _checked(path, path.resolve().name)
     if exists:
         raise BadModel(
             f"{source} is a single file",
-            expected="a folder in diffusers' layout (with model_index.json), a hub id, or 'bundled'",
+            expected=f"a folder in diffusers' layout (with model_index.json), a hub id, {' or '.join(BUNDLED_MODELS)}",
             next_move="Convert the checkpoint to a folder with diffusers, then give the folder",
         )
     if _HUB_ID.fullmatch(source):
         return _checked(_fetch(source), source.split("/")[1])
     raise BadModel(
         f"no model {source!r} here",
-        expected="'bundled', a folder in diffusers' layout, or a hub id such as owner/name",
+        expected=f"{', '.join(BUNDLED_MODELS)}, a folder in diffusers' layout, or a hub id such as owner/name",
         next_move="Check the path given to --model",
     )
+
+
+def _shipped(name: str) -> Path:
+    return Path(str(files("pseudoword"))) / "models" / name
 
 
 def _look(source: str) -> tuple[Path, bool]:
@@ -106,6 +114,8 @@ def _fetch(hub_id: str) -> Path:
 
 
 def _checked(path: Path, name: str) -> ModelFolder:
+    if (path / DIFFERENCE).is_file():
+        return replace(_checked(_shipped(BUNDLED), name), difference=path / DIFFERENCE)
     index = path / "model_index.json"
     if not index.is_file():
         raise BadModel(

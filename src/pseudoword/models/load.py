@@ -12,6 +12,7 @@ from pseudoword.errors import BadModel
 from pseudoword.families import FAMILIES, Family, family_of
 from pseudoword.files import HashCache
 from pseudoword.models.device import choose_device, choose_dtype
+from pseudoword.models.difference import add_difference
 from pseudoword.models.diffusers_model import DiffusersModel, prepare, tune_unet
 from pseudoword.models.folder import ModelFolder, find_model
 from pseudoword.models.protocols import NoiseSchedule, TextEncoder
@@ -20,7 +21,7 @@ _SHORT_HASH = 10
 
 
 def load_model(source: str, *, device: str, precision: str, hash_cache: Path) -> DiffusersModel:
-    """Load `bundled`, a folder in diffusers' layout or a hub id, frozen and ready.
+    """Load a bundled model, a folder in diffusers' layout or a hub id, frozen and ready.
 
     Args:
         source: as the user gave it.
@@ -38,14 +39,15 @@ def load_model(source: str, *, device: str, precision: str, hash_cache: Path) ->
     dtype = choose_dtype(precision, where)
     _quieten_libraries()
     encoders = _load_encoders(folder, where, dtype)
-    unet = tune_unet(prepare(_load(folder, "unet", "UNet2DConditionModel"), where, dtype), where)
+    cache = HashCache(hash_cache)
+    unet = tune_unet(prepare(_load_unet(folder, cache), where, dtype), where)
     scheduler_config = folder.config("scheduler")
     widths = {encoder.slot: encoder.width for encoder in encoders}
     vae = prepare(_load(folder, "vae", "AutoencoderKL"), where, torch.float32)
     _check_sizes(folder, unet, vae)
     return DiffusersModel(
         name=folder.name,
-        hash=_model_hash(folder, HashCache(hash_cache)),
+        hash=model_hash(folder, cache),
         source=source,
         family=_family(widths),
         encoders=encoders,
@@ -115,6 +117,13 @@ def _load_tokenizer(folder: ModelFolder, part: str, vocabulary_size: int) -> Any
     return tokenizer
 
 
+def _load_unet(folder: ModelFolder, cache: HashCache) -> Any:
+    unet = _load(folder, "unet", "UNet2DConditionModel")
+    if folder.difference is not None:
+        add_difference(unet, folder.difference, model_hash(replace(folder, difference=None), cache))
+    return unet
+
+
 def _load(folder: ModelFolder, part: str, class_name: str) -> Any:
     """One part as float32; both libraries check the weights' names and shapes against the configuration."""
     import diffusers
@@ -172,10 +181,15 @@ def _family(widths: dict[str, int]) -> Family:
     return replace(alike, key="unknown", label="an unknown model", widths=widths)
 
 
-def _model_hash(folder: ModelFolder, cache: HashCache) -> str:
-    """sha256 over the hex digests of the weight files in the order of their paths; first ten digits."""
+def model_hash(folder: ModelFolder, cache: HashCache) -> str:
+    """sha256 over the hex digests of the weight files in the order of their paths; first ten digits.
+
+    A difference comes last, after the files of the model that it is added to.
+    """
     parts = [part for part in folder.parts if part.startswith(("text_encoder", "unet", "vae"))]
     weights = sorted(file for part in parts for file in folder.weights(part)[0])
+    if folder.difference is not None:
+        weights.append(folder.difference)
     digests = "".join(cache.sha256(file) for file in weights)
     return hashlib.sha256(digests.encode()).hexdigest()[:_SHORT_HASH]
 
