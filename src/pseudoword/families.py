@@ -24,6 +24,9 @@ class Family:
     num_vectors: int
     steps: int
     guidance_scale: float
+    vocabulary_norms: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Slot to median length of the vocabulary's own vectors, where it is known (reference trainers.md §1b: CLIP-L
+    about 0.4; the bundled model's is measured)."""
 
 
 FAMILIES: Mapping[str, Family] = {
@@ -38,6 +41,7 @@ FAMILIES: Mapping[str, Family] = {
             num_vectors=2,
             steps=200,
             guidance_scale=4.0,
+            vocabulary_norms={"clip_l": 0.3},
         ),
         Family(
             key="sd1",
@@ -48,6 +52,7 @@ FAMILIES: Mapping[str, Family] = {
             num_vectors=4,
             steps=1000,
             guidance_scale=7.0,
+            vocabulary_norms={"clip_l": 0.4},
         ),
         Family(
             key="sd2",
@@ -68,6 +73,7 @@ FAMILIES: Mapping[str, Family] = {
             num_vectors=4,
             steps=1000,
             guidance_scale=7.0,
+            vocabulary_norms={"clip_l": 0.4},
         ),
     )
 }

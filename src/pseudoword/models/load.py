@@ -84,9 +84,9 @@ def _load_encoder(
     second = part.endswith("_2")
     loaded = _load(folder, part, "CLIPTextModelWithProjection" if second else "CLIPTextModel")
     return TextEncoder(
-        slot="clip_g" if second else _first_slot(config, two=two),
+        slot="clip_g" if second else first_slot(config, two=two),
         module=prepare(loaded, device, dtype),
-        tokenizer=_load_tokenizer(folder, tokenizer, loaded.config.vocab_size),
+        tokenizer=load_tokenizer(folder, tokenizer, loaded.config.vocab_size),
         width=loaded.config.hidden_size,
         vocabulary_size=loaded.config.vocab_size,
         num_positions=loaded.config.max_position_embeddings,
@@ -95,13 +95,18 @@ def _load_encoder(
     )
 
 
-def _first_slot(config: dict[str, Any], *, two: bool) -> str:
+def first_slot(config: dict[str, Any], *, two: bool) -> str:
     """SD2's lone encoder is OpenCLIP's ViT-H, which has another activation than OpenAI's ViT-L."""
     is_open_clip = config.get("hidden_size") == 1024 or config.get("hidden_act") == "gelu"
     return "clip_h" if is_open_clip and not two else "clip_l"
 
 
-def _load_tokenizer(folder: ModelFolder, part: str, vocabulary_size: int) -> Any:
+def load_tokenizer(folder: ModelFolder, part: str, vocabulary_size: int) -> Any:
+    """The tokenizer of a part, checked against its text encoder's number of rows.
+
+    Raises:
+        BadModel: its files are damaged, or it knows another number of tokens.
+    """
     from transformers import CLIPTokenizer
 
     try:

@@ -1,0 +1,66 @@
+"""The vocabulary alone is the loaded model's."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from pseudoword.errors import BadModel
+from pseudoword.models.vocabulary import load_vocabulary, read_widths
+
+
+@pytest.mark.parametrize("kind", ["sd1", "sd2", "sdxl"])
+def test_tables_are_those_of_the_loaded_text_encoders(load, tiny_folder, kind):
+    vocabulary = load_vocabulary(str(tiny_folder(kind)))
+    encoders = load(kind).encoders
+    assert [table.slot for table in vocabulary.tables] == [encoder.slot for encoder in encoders]
+    for table, encoder in zip(vocabulary.tables, encoders, strict=True):
+        input_ids = torch.arange(encoder.vocabulary_size)
+        assert torch.equal(table.table, encoder.module.get_input_embeddings()(input_ids))
+        assert table.ids("a red cat") == encoder.tokenizer("a red cat", add_special_tokens=False).input_ids
+    assert vocabulary.widths() == load(kind).widths()
+    assert read_widths(str(tiny_folder(kind))) == (vocabulary.name, load(kind).widths())
+
+
+def test_tokens_are_written_as_words_and_pieces_with_a_hyphen():
+    (table,) = load_vocabulary("bundled").tables
+    vocabulary = table.tokenizer.get_vocab()
+    assert table.word(vocabulary["cat</w>"]) == "cat"
+    assert table.word(vocabulary["gesturing</w>"]) == "gesturing"
+    assert table.word(vocabulary["ca"]) == "ca-"
+    assert table.special_ids() == [vocabulary["<|startoftext|>"], vocabulary["<|endoftext|>"]]
+
+
+def test_the_median_norm_is_the_middle_of_all_rows():
+    (table,) = load_vocabulary("bundled").tables
+    lengths = sorted(sum(value * value for value in row) ** 0.5 for row in table.table.double().tolist())
+    assert table.median_norm() == pytest.approx(lengths[(len(lengths) - 1) // 2], rel=1e-5)
+
+
+def test_widths_need_no_weights(tiny_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder("sdxl"), folder)
+    for file in folder.rglob("*.safetensors"):
+        file.unlink()
+    assert read_widths(str(folder)) == ("model", {"clip_l": 32, "clip_g": 40})
+    with pytest.raises(BadModel, match="no weights"):
+        load_vocabulary(str(folder))
+
+
+def test_a_configuration_without_a_width_is_named(tiny_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder("sd1"), folder)
+    config = json.loads((folder / "text_encoder" / "config.json").read_text())
+    del config["hidden_size"]
+    (folder / "text_encoder" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BadModel, match="hidden_size"):
+        read_widths(str(folder))
+
+
+def test_damaged_weights_are_named(tiny_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder("sd1"), folder)
+    (folder / "text_encoder" / "model.safetensors").write_bytes(b"\x00" * 64)
+    with pytest.raises(BadModel, match=r"model\.safetensors"):
+        load_vocabulary(str(folder))
