@@ -48,7 +48,9 @@ _SDNEXT_PT: Verdict = (NO, "reads A1111's layout only from .pt files")
 
 
 def _star(verdict: Verdict, word: str) -> Callable[[FileEmbedding], Verdict]:
-    return lambda file: verdict if file.inner_key == "*" else (NO, f"{word} the key * alone, here it is {file.inner_key}")
+    return lambda file: (
+        verdict if file.inner_key == "*" else (NO, f"{word} the key * alone, here it is {file.inner_key}")
+    )
 
 
 def _invoke_token(file: FileEmbedding) -> Verdict:

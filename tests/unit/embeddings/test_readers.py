@@ -108,7 +108,7 @@ def test_a1111_files_with_another_key_than_the_star():
 def test_several_words_in_one_file():
     found = made("a1111", TORCH, key="*")
     reads = [reading.reads for reading in readings(found, Path("w.pt"), several=True)]
-    assert reads == "no partly partly no no partly".split()
+    assert reads == ["no", "partly", "partly", "no", "no", "partly"]
 
 
 @pytest.mark.parametrize("family", ["bundled", "unknown", "ldm"])
@@ -125,7 +125,9 @@ def test_flux_files_are_mended_for_comfyui_whose_key_differs_from_the_trainers()
 
 
 def test_odd_names_are_quoted_for_the_shell():
-    (fix,) = {r.fix for r in readings(made("cog", slots=PAIR, family="sdxl"), Path("a b/it's.pti")) if "sdxl-pair" in r.fix}
+    (fix,) = {
+        r.fix for r in readings(made("cog", slots=PAIR, family="sdxl"), Path("a b/it's.pti")) if "sdxl-pair" in r.fix
+    }
     assert fix == "pseudoword convert 'a b/it'\"'\"'s.pti' converted/word.safetensors --layout sdxl-pair"
 
 
