@@ -4,7 +4,8 @@
     ├─ BadInput             the user must act: one line, exit code 2
     │   ├─ BadOption          a setting is out of range, malformed or contradicts another
     │   ├─ BadFile            a file is missing, of another kind, or damaged
-    │   │   └─ UnsafePickle     a pickle names something that is not on the allow-list
+    │   │   ├─ UnsafePickle     a pickle names something that is not on the allow-list
+    │   │   └─ PlainPicture     a picture that carries no embedding
     │   ├─ BadModel           a folder or hub id is no model that can be used here
     │   ├─ BadPictures        a folder holds no pictures, or they changed under a run
     │   ├─ NameTaken          writing would replace something that is there
@@ -53,6 +54,10 @@ class BadFile(BadInput):
 
 class UnsafePickle(BadFile):
     """A pickle names something that is not on the allow-list; nothing of it was run."""
+
+
+class PlainPicture(BadFile):
+    """A picture that carries no embedding, which beside embeddings is a preview and no fault."""
 
 
 class BadModel(BadInput):

@@ -4,14 +4,14 @@ from pseudoword.embeddings.embedding import SLOTS, Embedding, Provenance
 from pseudoword.embeddings.file_embedding import FileEmbedding
 from pseudoword.embeddings.files import (
     embedding_from_bytes,
-    embedding_to_bytes,
     embeddings_from_bytes,
     read_embedding,
     read_embeddings,
-    write_embedding,
 )
+from pseudoword.embeddings.writing import LAYOUTS, embedding_to_bytes, files_of, write_embedding
 
 __all__ = [
+    "LAYOUTS",
     "SLOTS",
     "Embedding",
     "FileEmbedding",
@@ -19,6 +19,7 @@ __all__ = [
     "embedding_from_bytes",
     "embedding_to_bytes",
     "embeddings_from_bytes",
+    "files_of",
     "read_embedding",
     "read_embeddings",
     "write_embedding",

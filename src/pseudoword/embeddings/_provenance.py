@@ -12,7 +12,7 @@ from typing import cast
 
 from pseudoword.embeddings.embedding import Embedding, Provenance
 
-_OURS = "pseudoword"
+OURS = "pseudoword"
 _STEP, _HASH, _MODEL = "step", "sd_checkpoint", "sd_checkpoint_name"
 
 
@@ -30,7 +30,7 @@ def a1111_fields(embedding: Embedding) -> dict[str, object]:
         _MODEL: embedding.provenance.base_model,
     }
     fields: dict[str, object] = {key: _interned(value) for key, value in theirs.items()}
-    return {**fields, _OURS: ours} if ours else fields
+    return {**fields, OURS: ours} if ours else fields
 
 
 def _interned(value: object) -> object:
@@ -39,23 +39,23 @@ def _interned(value: object) -> object:
 
 def header_fields(embedding: Embedding) -> dict[str, str]:
     """`name` and the known fields as texts for a safetensors header."""
-    theirs = {key: value for key, value in a1111_fields(embedding).items() if key != _OURS}
+    theirs = {key: value for key, value in a1111_fields(embedding).items() if key != OURS}
     fields = {key: str(value) for key, value in theirs.items() if value is not None}
     ours = embedding.provenance.to_plain()
-    return {**fields, _OURS: json.dumps(ours, ensure_ascii=False)} if ours else fields
+    return {**fields, OURS: json.dumps(ours, ensure_ascii=False)} if ours else fields
 
 
 def from_header(metadata: Mapping[str, str]) -> Provenance:
     """Provenance from a safetensors header; fields of unknown shape are left out."""
     plain = {key: _unquoted(metadata[key]) for key in (_STEP, _HASH, _MODEL) if key in metadata}
-    return from_fields({**plain, _OURS: _unquoted(metadata.get(_OURS, ""))})
+    return from_fields({**plain, OURS: _unquoted(metadata.get(OURS, ""))})
 
 
 def from_fields(fields: Mapping[str, object]) -> Provenance:
     """Provenance from A1111's fields and ours; where both say something, ours count."""
     step, shorthash, model = (fields.get(key) for key in (_STEP, _HASH, _MODEL))
     theirs = {"step": _whole(step), "base_model_hash": shorthash, "base_model": model}
-    ours = fields.get(_OURS)
+    ours = fields.get(OURS)
     known = cast("dict[str, object]", ours) if isinstance(ours, dict) else {}
     return Provenance.from_plain({**theirs, **known})
 

@@ -1,34 +1,33 @@
-"""Reading and writing embedding files: container → raw mapping → layout → Embedding, and the same road back.
+"""Reading embedding files: container → raw mapping → layout → Embedding. Content alone counts, never the suffix."""
 
-Reading looks at content alone; writing chooses container and layout by the suffix.
-"""
-
-from collections.abc import Callable
-from dataclasses import dataclass
+import unicodedata
 from pathlib import Path
 from typing import cast
 
-import torch
-
-from pseudoword.embeddings._provenance import from_fields, from_header, header_fields
-from pseudoword.embeddings.containers import Raw, container_of, safetensors_file, torch_zip
+from pseudoword.embeddings._provenance import from_fields, from_header
+from pseudoword.embeddings.containers import Raw, container_of, safetensors_file
 from pseudoword.embeddings.embedding import Embedding, Provenance
 from pseudoword.embeddings.file_embedding import FileEmbedding
-from pseudoword.embeddings.layouts import A1111, DIFFUSERS, EMB_PARAMS, SDXL, Layout, layout_of
-from pseudoword.errors import BadFile, BadOption, NameTaken
-from pseudoword.families import family_of_file
-from pseudoword.files import atomic_write
+from pseudoword.embeddings.found import Found
+from pseudoword.embeddings.layouts import find_all
+from pseudoword.embeddings.pairs import join
+from pseudoword.errors import BadFile
+from pseudoword.families import UNKNOWN, family_of_file
 from pseudoword.unpickle import MAX_FILE
 
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
-    (b"\x89PNG", "a PNG picture"),
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"RIFF", "a WebP picture or a sound"),
+    (b"\xff\xd8\xff", "a JPEG picture, which cannot carry an embedding"),
+    (b"GIF8", "a GIF picture, which cannot carry an embedding"),
+    (b"RIFF", "a sound or film"),
     (b"version https://git-lfs", "a Git LFS pointer, in place of the file itself"),
     (b"<", "a web page, in place of the file itself"),
-    (b"{", "JSON"),
-    (b"[", "JSON"),
+    (b"{", "JSON, which no program keeps embeddings in"),
+    (b"[", "JSON, which no program keeps embeddings in"),
 )
+
+_MAX_NAME = 150
+_KEYS = frozenset({"*", "emb_params", "emp_params", "emb", "clip_l", "clip_g", "clip_h", "t5", "t5xxl", "bert"})
+"""Inner keys that are no names."""
 
 
 def read_embedding(path: Path) -> Embedding:
@@ -45,7 +44,7 @@ def _only_one(found: tuple[FileEmbedding, ...], label: str) -> Embedding:
     if len(found) != 1:
         names = ", ".join(repr(one.embedding.name) for one in found[:4]) + (", …" if len(found) > 4 else "")
         raise BadFile(
-            f"{label}: several embeddings in one file ({names})",
+            f"{label}: {len(found)} embeddings in one file ({names})",
             expected="exactly one",
             next_move="Split it with `pseudoword convert FILE FOLDER`",
         )
@@ -53,25 +52,33 @@ def _only_one(found: tuple[FileEmbedding, ...], label: str) -> Embedding:
 
 
 def read_embeddings(path: Path) -> tuple[FileEmbedding, ...]:
-    """Read all embeddings of a file, at least one.
+    """Read all embeddings of a file, at least one; the other half of an SDXL pair is read from beside it.
 
     Raises:
         UnsafePickle: a pickle that names something else than tensors are made of.
+        PlainPicture: a picture that carries no embedding.
         BadFile: missing, too large, damaged, or no embedding.
     """
+    return join(path, _read_alone(path), _read_alone)
+
+
+def _read_alone(path: Path) -> tuple[FileEmbedding, ...]:
     try:
         size = path.stat().st_size
-        if size > MAX_FILE:
-            raise BadFile(
-                f"{path.name}: {size >> 20} MiB, which is a model rather than an embedding",
-                expected=f"at most {MAX_FILE >> 20} MiB",
-            )
-        content = path.read_bytes()
+        if size <= MAX_FILE:
+            return embeddings_from_bytes(path.read_bytes(), path.stem, label=path.name)
+        with path.open("rb") as file:
+            start = file.read(16)
     except FileNotFoundError:
         raise BadFile(f"{path}: no such file", next_move="Check the path") from None
     except OSError as problem:
         raise BadFile(f"{path}: {problem.strerror or problem}", expected="a readable file") from problem
-    return embeddings_from_bytes(content, path.stem, label=path.name)
+    if not safetensors_file.recognise(start):
+        raise BadFile(
+            f"{path.name}: {size >> 20} MiB, which is a model rather than an embedding",
+            expected=f"at most {MAX_FILE >> 20} MiB",
+        )
+    return _from_raw(safetensors_file.read_large(path), "safetensors", path.stem, path.name, is_picture=False)
 
 
 def embedding_from_bytes(content: bytes, name: str, *, label: str) -> Embedding:
@@ -88,38 +95,83 @@ def embeddings_from_bytes(content: bytes, stem: str, *, label: str) -> tuple[Fil
         label: what to call the file in errors.
 
     Raises:
-        UnsafePickle, BadFile: as `read_embedding`.
+        UnsafePickle, PlainPicture, BadFile: as `read_embeddings`.
     """
     container = container_of(content)
     if container is None:
-        raise BadFile(f"{label}: {_describe(content)}", expected="an embedding (.safetensors, .pt or .bin by content)")
+        raise BadFile(
+            f"{label}: {_describe(content)}",
+            expected="an embedding (.safetensors, .pt, .bin, or a picture that carries one)",
+        )
     raw = container.read(content, label)
+    return _from_raw(raw, container.name, stem, label, is_picture=container.is_picture)
+
+
+def _from_raw(raw: Raw, container: str, stem: str, label: str, *, is_picture: bool) -> tuple[FileEmbedding, ...]:
     try:
-        layout = layout_of(raw.value)
-        vectors = layout.to_vectors(cast("dict[str, object]", raw.value))
-        embedding = Embedding(name=stem, vectors=vectors, provenance=_provenance(raw))
-        family, candidates = family_of_file(embedding.widths, bare=True)
-        dtypes = {slot: str(table.dtype).removeprefix("torch.") for slot, table in vectors.items()}
-        return (
-            FileEmbedding(
-                embedding=embedding,
-                container=container.name,
-                layout=layout.name,
-                dtypes=dtypes,
-                family=family,
-                candidates=candidates,
-            ),
+        found = find_all(raw.value)
+        names = _card_names(found, stem) if is_picture else _names(found, stem)
+        provenance = [_provenance(raw, one) for one in found]
+        return tuple(
+            _file_embedding(one, name, container, known)
+            for one, name, known in zip(found, names, provenance, strict=True)
         )
     except BadFile as problem:
         raise BadFile(f"{label}: {problem.got}", expected=problem.expected, next_move=problem.next_move) from None
-    except (ValueError, RuntimeError) as problem:
+    except (ValueError, RuntimeError, TypeError, NotImplementedError) as problem:
         raise BadFile(f"{label}: {problem}", next_move="Use another file; this one is damaged") from problem
 
 
-def _provenance(raw: Raw) -> Provenance:
-    if raw.metadata:
-        return from_header(raw.metadata)
-    return from_fields(cast("dict[str, object]", raw.value))
+def _file_embedding(found: Found, name: str, container: str, provenance: Provenance) -> FileEmbedding:
+    embedding = Embedding(name=name, vectors=found.tables, provenance=provenance)
+    family, candidates = family_of_file(embedding.widths, bare=found.bare)
+    notes = found.notes
+    if family == UNKNOWN:
+        widths = " + ".join(dict.fromkeys(str(width) for width in embedding.widths.values()))
+        notes = (*notes, f"No known model has text encoders of these widths ({widths}).")
+    return FileEmbedding(
+        embedding=embedding,
+        container=container,
+        layout=found.layout,
+        inner_key=found.inner_key,
+        dtypes={slot: str(found.tables[slot].dtype).removeprefix("torch.") for slot in embedding.vectors},
+        family=family,
+        candidates=candidates,
+        notes=notes,
+    )
+
+
+def _provenance(raw: Raw, found: Found) -> Provenance:
+    return from_header(raw.metadata) if raw.metadata else from_fields(found.fields)
+
+
+def _card_names(found: list[Found], stem: str) -> list[str]:
+    """A1111 takes a card's inner name before the file's (a1111.md §1.1)."""
+    name = found[0].fields.get("name")
+    return [name] if len(found) == 1 and isinstance(name, str) and _is_usable(name) else _names(found, stem)
+
+
+def _names(found: list[Found], stem: str) -> list[str]:
+    """The stem for an embedding that is alone in its file, else inner keys; numbered stems for useless keys."""
+    if len(found) == 1 and not found[0].own_name:
+        return [stem]
+    names: list[str] = []
+    taken: set[str] = set()
+    for number, one in enumerate(found, start=1):
+        usable = one.trigger is not None and _is_usable(one.trigger) and _folded(one.trigger) not in taken
+        name = cast("str", one.trigger) if usable else stem if len(found) == 1 else f"{stem}_{number}"
+        taken.add(_folded(name))
+        names.append(name)
+    return names
+
+
+def _is_usable(name: str) -> bool:
+    fits = name.isprintable() and name == name.strip() and 0 < len(name.encode(errors="replace")) <= _MAX_NAME
+    return fits and name not in _KEYS and any(letter.isalnum() for letter in name)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).lower()
 
 
 def _describe(content: bytes) -> str:
@@ -127,67 +179,3 @@ def _describe(content: bytes) -> str:
         return "an empty file"
     start = content[:64].lstrip()
     return next((what for sign, what in _FOREIGN if start.startswith(sign)), "a file of an unknown kind")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Format:
-    """What a suffix stands for: the layouts for one and for two text encoders, and the container's writer."""
-
-    one: Layout
-    two: Layout | None
-    write: Callable[[dict[str, object], Embedding], bytes]
-
-
-def _write_safetensors(raw: dict[str, object], embedding: Embedding) -> bytes:
-    return safetensors_file.write(cast("dict[str, torch.Tensor]", raw), header_fields(embedding))
-
-
-def _write_zip(raw: dict[str, object], _: Embedding) -> bytes:
-    return torch_zip.write(raw)
-
-
-_FORMATS = {
-    ".safetensors": _Format(one=EMB_PARAMS, two=SDXL, write=_write_safetensors),
-    ".pt": _Format(one=A1111, two=SDXL, write=_write_zip),
-    ".bin": _Format(one=DIFFUSERS, two=None, write=_write_zip),
-}
-
-
-def embedding_to_bytes(embedding: Embedding, suffix: str) -> bytes:
-    """The file's content for a suffix; the same bytes for the same embedding.
-
-    `.safetensors` and the one-encoder `.pt` carry the provenance. A `.pt` with two encoders and a `.bin` hold
-    the vectors alone: A1111 takes every value of the first for a tensor; the second may have one key only.
-
-    Raises:
-        BadOption: an unknown suffix, or a layout that has no room for this embedding.
-    """
-    form = _FORMATS.get(suffix.lower())
-    if form is None:
-        raise BadOption(
-            f"file suffix {suffix!r}",
-            expected=", ".join(_FORMATS),
-            next_move="Choose another file name",
-        )
-    layout = form.two if form.two is not None and len(embedding.vectors) > 1 else form.one
-    if layout.from_embedding is None:
-        raise BadOption(f"layout {layout.name} can be read, not written")
-    return form.write(layout.from_embedding(embedding), embedding)
-
-
-def write_embedding(embedding: Embedding, path: Path, *, overwrite: bool = True) -> None:
-    """Write one embedding, atomically, in the form that the suffix stands for (see `embedding_to_bytes`).
-
-    Args:
-        embedding: what to write.
-        path: the file; its folder is made.
-        overwrite: replace a file that is there.
-
-    Raises:
-        BadOption: an unknown suffix, or a layout that has no room for this embedding.
-        NameTaken: the file is there and `overwrite` is False.
-    """
-    content = embedding_to_bytes(embedding, path.suffix)
-    if not overwrite and path.exists():
-        raise NameTaken(f"{path} is already there", next_move="Choose another name, or overwrite it")
-    atomic_write(path, content)

@@ -6,7 +6,7 @@ One file per container, recognised by content, never by extension. A container k
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pseudoword.embeddings.containers import safetensors_file, torch_legacy, torch_zip
+from pseudoword.embeddings.containers import pictures, safetensors_file, torch_legacy, torch_zip
 from pseudoword.embeddings.containers.raw import Raw
 
 __all__ = ["CONTAINERS", "Container", "Raw", "container_of"]
@@ -20,10 +20,16 @@ class Container:
     recognise: Callable[[bytes], bool]
     read: Callable[[bytes, str], Raw]
     """Content and a label for errors → raw object; raises BadFile or UnsafePickle."""
+    is_picture: bool = False
+    """Whether the embedding's own name counts, and a file of the kind need not hold one."""
 
 
 CONTAINERS: tuple[Container, ...] = (
     Container(name="torch-zip", recognise=torch_zip.recognise, read=torch_zip.read),
+    Container(name="png", recognise=pictures.is_png, read=pictures.read_png, is_picture=True),
+    Container(name="webp", recognise=pictures.is_webp, read=pictures.read_webp, is_picture=True),
+    Container(name="avif", recognise=pictures.is_avif, read=pictures.read_avif, is_picture=True),
+    Container(name="jxl", recognise=pictures.is_jxl, read=pictures.read_jxl, is_picture=True),
     Container(name="torch-legacy", recognise=torch_legacy.recognise, read=torch_legacy.read),
     Container(name="safetensors", recognise=safetensors_file.recognise, read=safetensors_file.read),
 )
