@@ -54,21 +54,33 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """One pass of a sampler (base or hires), encoded."""
+
+    bank: Conditioning
+    """Every distinct row that some call takes; all with the same number of chunks."""
+    courses: tuple[Course, ...]
+    """Of the negative prompt, then of the prompt's parts."""
+    padded: bool
+    """Whether some were shorter than others and got empty chunks (`Pad conds` in an infotext)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Guidance:
     """One request, encoded."""
 
     words: tuple[str, ...]
     """Learned words that are used: those of the prompt in order of appearance, then the negative prompt's."""
     warnings: tuple[str, ...]
-    padded: bool
-    """Whether prompts of different lengths were made alike with empty chunks (`Pad conds` in an infotext)."""
     weights: tuple[float, ...]
     """Of the prompt's parts, for uncond + Σ wᵢ·cfg·(condᵢ - uncond)."""
-    bank: Conditioning
-    """Every distinct row that some call takes; all with the same number of chunks."""
-    courses: tuple[Course, ...]
-    """Of the negative prompt, then of the prompt's parts."""
-    hires_courses: tuple[Course, ...] = ()
+    base: Pass
+    hires: Pass | None = None
+
+    @property
+    def padded(self) -> bool:
+        """Whether prompts of different lengths were made alike with empty chunks (`Pad conds` in an infotext)."""
+        return self.base.padded or (self.hires is not None and self.hires.padded)
 
     def at(self, call: int, *, hires: bool = False) -> tuple[Conditioning, tuple[float, ...]]:
         """What model call number `call` (from 0) is told, and the weights of the parts.
@@ -76,6 +88,6 @@ class Guidance:
         Returns:
             a batch whose row 0 is the negative prompt and whose further rows are the parts; weights of the parts.
         """
-        courses = self.hires_courses if hires else self.courses
-        assert courses, "guidance was made without calls of the hires pass"
-        return self.bank.select([course.at(call) for course in courses]), self.weights
+        chosen = self.hires if hires else self.base
+        assert chosen is not None, "guidance was made without calls of the hires pass"
+        return chosen.bank.select([course.at(call) for course in chosen.courses]), self.weights

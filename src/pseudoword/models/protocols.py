@@ -51,6 +51,11 @@ class TextEncoder:
     pools: bool
     """Whether the family feeds this encoder's projected pooled vector to the UNet (SDXL's second encoder)."""
 
+    @property
+    def skips(self) -> bool:
+        """Whether clip skip means something: for SD1's encoder alone (reference a1111.md §2.5)."""
+        return self.slot == "clip_l" and not self.penultimate
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseSchedule:

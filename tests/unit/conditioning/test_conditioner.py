@@ -151,12 +151,15 @@ def test_a_word_of_another_width_is_refused_when_it_is_used(load):
         conditioner.encode(["a zorp"], words)
 
 
-def test_75_vectors_fill_a_chunk_and_76_are_refused(load):
+def test_75_vectors_fill_a_chunk_and_more_go_on_in_the_next(load):
     model = load("sd1")
     conditioner = Conditioner(model)
+    long = word_for(model, 80)
     assert conditioner.encode(["zorp"], {"zorp": word_for(model, 75)}).hidden.shape[1] == 77
-    with pytest.raises(WrongFamily, match="76 vectors"):
-        conditioner.encode(["zorp"], {"zorp": word_for(model, 76)})
+    both = conditioner.encode(["zorp"], {"zorp": long}).hidden
+    halves = {"one": {"clip_l": long["clip_l"][:75]}, "two": {"clip_l": long["clip_l"][75:]}}
+    apart = [conditioner.encode([name], halves).hidden for name in halves]
+    torch.testing.assert_close(both, torch.cat(apart, dim=1))
 
 
 def test_the_table_itself_is_never_touched_and_rows_do_not_stay(load):

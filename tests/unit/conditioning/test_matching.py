@@ -3,39 +3,28 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pseudoword.conditioning.matching import Placement, Trigger, find_words, split_chunks, words_in
+from pseudoword.conditioning.matching import Placement, Trigger, find_words, index_triggers, words_in
 
 FOO = Trigger("foo", (5,), 2)
 FOO_BAR = Trigger("foo bar", (5, 6), 3)
 
 
+def find(ids, triggers):
+    return find_words(ids, index_triggers(triggers))
+
+
 def test_a_trigger_is_replaced_where_all_its_ids_stand():
-    assert find_words([1, 5, 6, 2], [FOO_BAR]) == [1, Placement("foo bar", 3), 2]
-    assert find_words([1, 5, 2], [FOO_BAR]) == [1, 5, 2]
+    assert find([1, 5, 6, 2], [FOO_BAR]) == [1, Placement("foo bar", 3), 2]
+    assert find([1, 5, 2], [FOO_BAR]) == [1, 5, 2]
 
 
 def test_the_longest_trigger_wins_whatever_the_order_of_loading():
     for triggers in ([FOO, FOO_BAR], [FOO_BAR, FOO]):
-        assert find_words([5, 6, 5], triggers) == [Placement("foo bar", 3), Placement("foo", 2)]
+        assert find([5, 6, 5], triggers) == [Placement("foo bar", 3), Placement("foo", 2)]
 
 
 def test_a_trigger_cut_off_by_the_end_does_not_match():
-    assert find_words([1, 5], [FOO_BAR]) == [1, 5]
-
-
-def test_an_empty_text_is_one_empty_chunk():
-    assert split_chunks([]) == [[]]
-
-
-def test_an_embedding_that_does_not_fit_begins_the_next_chunk():
-    pieces = [*range(70), Placement("w", 8), 99]
-    chunks = split_chunks(pieces)
-    assert chunks == [list(range(70)), [Placement("w", 8), 99]]
-
-
-def test_a_chunk_of_exactly_75_is_full_and_makes_no_empty_one():
-    assert [len(chunk) for chunk in split_chunks(list(range(75)))] == [75]
-    assert [len(chunk) for chunk in split_chunks(list(range(76)))] == [75, 1]
+    assert find([1, 5], [FOO_BAR]) == [1, 5]
 
 
 def test_words_are_told_once_in_order_of_appearance():
@@ -56,10 +45,8 @@ def test_words_are_told_once_in_order_of_appearance():
 )
 def test_putting_the_triggers_ids_back_gives_the_text_again(ids, triggers):
     ids_of = {trigger.word: trigger.ids for trigger in triggers}
-    pieces = find_words(ids, triggers)
+    pieces = find(ids, triggers)
     back = []
     for piece in pieces:
         back += ids_of[piece.word] if isinstance(piece, Placement) else [piece]
     assert back == ids
-    chunks = split_chunks(pieces)
-    assert [piece for chunk in chunks for piece in chunk] == pieces
