@@ -29,7 +29,7 @@ from pseudoword.models.folder import find_model
 from pseudoword.models.load import load_model
 from pseudoword.services.samples import sample_folder
 from pseudoword.training.captions import load_templates
-from pseudoword.training.draws import TrainingData
+from pseudoword.training.draws import Drawing, TrainingData
 from pseudoword.training.fixed_batch import make_fixed_batch
 from pseudoword.training.initial import initial_rows
 from pseudoword.training.latents import Latents, encode_latents
@@ -64,14 +64,16 @@ def our_step(precision: str, batch: int, folder: Path) -> tuple[Callable[[], Non
         data=TrainingData(latents=latents, words=tuple(words), templates=load_templates("style"), name=WORD),
         fixed_batch=make_fixed_batch(latents, words, model.schedule),
         options=options,
+        drawing=Drawing(seed=options.seed, per_step=batch),
         rates=parse_rates(str(RATE)),
+        clip_limits=parse_rates(options.clip_grad_value),
         num_steps=10**6,
         folder=RunFolder(folder),
         save_copy=lambda *_: None,
         draw_preview=lambda *_: None,
     )
     state = TrainState.start(initial_rows(model, INIT, VECTORS))
-    optimizer = RowOptimizer(state, model.device)
+    optimizer = RowOptimizer(state, model.device, options)
     return lambda: (take_step(task, state, optimizer), None)[1], latents, words
 
 

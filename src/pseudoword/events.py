@@ -60,6 +60,8 @@ class StepDone(Event):
     seconds: float
     norm: float
     """Mean length of the trained rows over all text encoders."""
+    cosine: float
+    """Mean cosine between the rows and where they began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

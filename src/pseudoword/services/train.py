@@ -24,9 +24,9 @@ from pseudoword.models.load import load_model
 from pseudoword.models.protocols import BaseModel
 from pseudoword.settings import Settings
 from pseudoword.training.captions import NAME, Templates, load_templates, make_templates
-from pseudoword.training.draws import TrainingData
+from pseudoword.training.draws import Drawing, TrainingData
 from pseudoword.training.fixed_batch import make_fixed_batch
-from pseudoword.training.initial import initial_rows
+from pseudoword.training.initial import starting_rows, with_vectors_of_file
 from pseudoword.training.latents import Latents, encode_latents
 from pseudoword.training.loop import FIRST_FP16_SCALE, Task, train
 from pseudoword.training.options import TrainOptions
@@ -67,14 +67,13 @@ def train_word(options: TrainOptions, settings: Settings) -> Iterator[Event]:
         check_folder(folder, what)
     templates = load_templates(options.template)
     model = _open(options, settings)
-    options = options.resolved(model.family)
-    assert options.vectors is not None
-    rows = initial_rows(model, options.init, options.vectors)
+    options = with_vectors_of_file(options).resolved(model.family)
+    rows = starting_rows(model, options)
     conditioner = Conditioner(model)
     _check_captions(conditioner, templates, options.name)
     material = yield from _prepare(conditioner, templates, options)
     scale = FIRST_FP16_SCALE if model.dtype == torch.float16 else 1.0
-    state = TrainState.start(rows, scale)
+    state = TrainState.start(rows, scale, averaged=options.ema > 0)
     folder = new_run_folder(settings.runs_dir, options.name)
     folder.write_record(_record(options, material, target))
     state.save(folder.state)
@@ -201,6 +200,7 @@ def _record(options: TrainOptions, material: _Material, target: Path) -> RunReco
         options=replace(
             options,
             template=_absolute_if_file(options.template),
+            init_from=_absolute_if_file(options.init_from),
             model=options.model if options.model == BUNDLED else _absolute_if_folder(options.model),
             pictures=str(Path(options.pictures).resolve()),
             held_back=str(Path(options.held_back).resolve()) if options.held_back else "",
@@ -260,9 +260,9 @@ def _session(
         yield from train(task, state)
     except GeneratorExit:
         if state.step > 0:
-            task.save_copy(state.rows, state.step, target)
+            task.save_copy(state.result, state.step, target)
         raise
-    task.save_copy(state.rows, state.step, target)
+    task.save_copy(state.result, state.step, target)
     yield Saved(path=target, what="embedding")
     yield RunEnded(
         run=folder.path,
@@ -294,12 +294,30 @@ def _task(options: TrainOptions, material: _Material, folder: RunFolder) -> Task
         ),
         fixed_batch=make_fixed_batch(judged_latents, words, conditioner.model.schedule),
         options=options,
+        drawing=Drawing(
+            seed=options.seed,
+            per_step=options.batch_size * options.accumulate,
+            lowest=options.min_timestep,
+            end=_end_of_timesteps(options, conditioner.model.schedule.num_timesteps),
+            offset_noise=options.offset_noise,
+            latent_sampling=options.latent_sampling,
+        ),
         rates=rates,
+        clip_limits=parse_rates(options.clip_grad_value),
         num_steps=rates.num_steps(options.steps),
         folder=folder,
         save_copy=made_from.save,
         draw_preview=lambda rows, path: _draw_preview(conditioner, options, rows, path),
     )
+
+
+def _end_of_timesteps(options: TrainOptions, num_timesteps: int) -> int | None:
+    if max(options.min_timestep + 1, options.max_timestep or 0) > num_timesteps:
+        raise BadOption(
+            f"timesteps from {options.min_timestep} to {options.max_timestep or num_timesteps}",
+            expected=f"a range below {num_timesteps}, which is what the model has",
+        )
+    return options.max_timestep
 
 
 @dataclass(frozen=True, slots=True)

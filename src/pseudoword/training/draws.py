@@ -30,6 +30,23 @@ class TrainingData:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """How a run draws, the same for all its steps."""
+
+    seed: int
+    per_step: int
+    """Samples of one optimiser step, over all passes and processes."""
+    lowest: int = 0
+    """Timesteps are drawn from here …"""
+    end: int | None = None
+    """… to below here; None: to the noisiest."""
+    offset_noise: float = 0.0
+    latent_sampling: str = "random"
+    """`random`: a fresh sample of the latents' distribution at each use; `once`: one for each picture;
+    `deterministic`: its mean (A1111's three ways)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
     """One pass: `latents` and `noise` [b, c, h, w], `timesteps` [b], one caption each."""
 
@@ -40,26 +57,39 @@ class Samples:
 
 
 def draw_samples(
-    data: TrainingData,
-    schedule: NoiseSchedule,
-    *,
-    seed: int,
-    step: int,
-    per_step: int,
-    samples: Sequence[int],
+    data: TrainingData, schedule: NoiseSchedule, how: Drawing, step: int, samples: Sequence[int]
 ) -> Samples:
-    """The `samples` (numbers below `per_step`) of optimiser step `step`, which counts from 0."""
-    shape = data.latents.mean.shape[1:]
-    pictures = [picture_of(step * per_step + sample, len(data), seed) for sample in samples]
-    timesteps = rng.integers(schedule.num_timesteps, seed, "timestep", step, samples)
+    """The `samples` (numbers below `how.per_step`) of optimiser step `step`, which counts from 0."""
+    pictures = [picture_of(step * how.per_step + sample, len(data), how.seed) for sample in samples]
+    span = (schedule.num_timesteps if how.end is None else how.end) - how.lowest
+    timesteps = rng.integers(span, how.seed, "timestep", step, samples)
     return Samples(
-        latents=data.latents.sample(pictures, rng.normal(shape, seed, "latent", step, samples)),
-        noise=rng.normal(shape, seed, "noise", step, samples),
-        timesteps=torch.tensor(timesteps),
+        latents=_latents(data, how, pictures, step, samples),
+        noise=_noise(data.latents.mean.shape[1:], how, step, samples),
+        timesteps=torch.tensor(timesteps) + how.lowest,
         captions=tuple(
-            _caption(data, picture, seed, step, sample) for picture, sample in zip(pictures, samples, strict=True)
+            _caption(data, picture, how.seed, step, sample) for picture, sample in zip(pictures, samples, strict=True)
         ),
     )
+
+
+def _latents(
+    data: TrainingData, how: Drawing, pictures: Sequence[int], step: int, samples: Sequence[int]
+) -> torch.Tensor:
+    shape = data.latents.mean.shape[1:]
+    if how.latent_sampling == "deterministic":
+        return data.latents.mean[torch.tensor(pictures)]
+    if how.latent_sampling == "once":
+        return data.latents.sample(pictures, rng.normal(shape, how.seed, "latent once", 0, pictures))
+    return data.latents.sample(pictures, rng.normal(shape, how.seed, "latent", step, samples))
+
+
+def _noise(shape: Sequence[int], how: Drawing, step: int, samples: Sequence[int]) -> torch.Tensor:
+    """Standard normal, plus a share that is the same all over each channel, so that brightness is learned too."""
+    noise = rng.normal(shape, how.seed, "noise", step, samples)
+    if how.offset_noise:
+        noise = noise + how.offset_noise * rng.normal((shape[0], 1, 1), how.seed, "offset", step, samples)
+    return noise
 
 
 def picture_of(number: int, num_pictures: int, seed: int) -> int:

@@ -9,7 +9,7 @@ from pseudoword.events import Evaluated, StepDone
 from pseudoword.files import atomic_write
 from pseudoword.training.run import RunFolder
 
-LOSS_HEADER = ("step", "epoch", "loss", "learn_rate", "norm", "seconds")
+LOSS_HEADER = ("step", "epoch", "loss", "learn_rate", "norm", "cosine", "seconds")
 EVALUATION_HEADER = ("step", "loss")
 
 
@@ -35,12 +35,14 @@ class RunLog:
             f"{event.loss:.7f}",
             f"{event.learning_rate:g}",
             f"{event.norm:.5f}",
+            f"{event.cosine:.5f}",
             f"{event.seconds:.4f}",
         )
         csv.writer(self._losses, lineterminator="\n").writerow(row)
         self._board.add_scalar("loss/train", event.loss, event.step)
         self._board.add_scalar("learning_rate", event.learning_rate, event.step)
         self._board.add_scalar("rows/mean_norm", event.norm, event.step)
+        self._board.add_scalar("rows/cosine_to_initial", event.cosine, event.step)
         self._board.add_scalar("seconds_per_step", event.seconds, event.step)
 
     def evaluation(self, event: Evaluated) -> None:

@@ -1,7 +1,7 @@
 """The training loop: a generator of events that can be closed, interrupted or killed between any two of them.
 
 Per optimiser step: draw samples (keyed), encode their captions with the word's rows in place, predict, take the
-mean squared error, go back to the rows, one AdamW update. Everything that changes is in the `TrainState`;
+mean squared error, go back to the rows, one update of them. Everything that changes is in the `TrainState`;
 after any stop, `train` called again with the state on disk goes on with the same bits.
 """
 
@@ -16,10 +16,10 @@ import torch
 from pseudoword.conditioning.conditioner import Conditioner
 from pseudoword.errors import TrainingDiverged
 from pseudoword.events import Evaluated, Event, Previewed, Saved, StepDone
-from pseudoword.training.draws import TrainingData, draw_samples
+from pseudoword.training.draws import Drawing, TrainingData, draw_samples
 from pseudoword.training.fixed_batch import FixedBatch, fixed_loss
 from pseudoword.training.logs import RunLog
-from pseudoword.training.objective import add_noise, mean_squared_error, target
+from pseudoword.training.objective import add_noise, mean_squared_error, min_snr_weights, target
 from pseudoword.training.options import TrainOptions
 from pseudoword.training.rate import RateSchedule
 from pseudoword.training.run import RunFolder
@@ -41,7 +41,9 @@ class Task:
     data: TrainingData
     fixed_batch: FixedBatch
     options: TrainOptions
+    drawing: Drawing
     rates: RateSchedule
+    clip_limits: RateSchedule
     num_steps: int
     """Where the run ends: by the step count or by the schedule, whichever is first."""
     folder: RunFolder
@@ -58,7 +60,7 @@ def train(task: Task, state: TrainState) -> Iterator[Event]:
         TrainingDiverged: loss or gradient is no longer finite; the state before it is on disk.
     """
     log = RunLog(task.folder, state.step, state.evaluated_step)
-    optimizer = RowOptimizer(state, task.conditioner.model.device)
+    optimizer = RowOptimizer(state, task.conditioner.model.device, task.options)
     saved_at = time.monotonic()
     between_steps = True  # a second Ctrl-C may end a step half-way: such a state must not reach the disk
     try:
@@ -71,19 +73,20 @@ def train(task: Task, state: TrainState) -> Iterator[Event]:
             yield event
             yield from _due(task, state, log)
             if time.monotonic() - saved_at > SAVE_SECONDS:
-                _save(task, state, log)
+                _save(task, state, optimizer, log)
                 saved_at = time.monotonic()
     except TrainingDiverged:
         between_steps = True
         raise
     finally:
         if between_steps:
-            _save(task, state, log)
+            _save(task, state, optimizer, log)
         log.close()
 
 
-def _save(task: Task, state: TrainState, log: RunLog) -> None:
+def _save(task: Task, state: TrainState, optimizer: RowOptimizer, log: RunLog) -> None:
     log.flush()
+    optimizer.remember()
     state.save(task.folder.state)
 
 
@@ -102,43 +105,41 @@ def take_step(task: Task, state: TrainState, optimizer: RowOptimizer) -> StepDon
         state.loss_scale = scale
         raise TrainingDiverged(state.step + 1, str(task.folder.path))
     optimizer.unscale(state.loss_scale)
+    optimizer.clip(task.options.clip_grad_mode, task.clip_limits.at(state.step))
     optimizer.step(rate)
     _grow_scale(task, state)
     state.step += 1
     seconds = time.perf_counter() - start
     state.seconds += seconds
-    per_step = task.options.batch_size * task.options.accumulate
     return StepDone(
         step=state.step,
         num_steps=task.num_steps,
-        epoch=(state.step * per_step - 1) // len(task.data),
+        epoch=(state.step * task.drawing.per_step - 1) // len(task.data),
         loss=loss,
         learning_rate=rate,
         seconds=seconds,
         norm=state.mean_norm(),
+        cosine=state.mean_cosine(),
     )
 
 
 def _gradients(task: Task, state: TrainState, optimizer: RowOptimizer) -> float:
     """Put the step's gradients, times the loss scale, on the rows; return the mean loss."""
     model, options = task.conditioner.model, task.options
-    per_step = options.batch_size * options.accumulate
+    per_step = task.drawing.per_step
     words = {options.name: state.rows}
     total = 0.0
     for first in range(0, per_step, options.batch_size):
-        samples = draw_samples(
-            task.data,
-            model.schedule,
-            seed=options.seed,
-            step=state.step,
-            per_step=per_step,
-            samples=range(first, first + options.batch_size),
-        )
+        passes = range(first, first + options.batch_size)
+        samples = draw_samples(task.data, model.schedule, task.drawing, state.step, passes)
         noisy = add_noise(samples.latents, samples.noise, samples.timesteps, model.schedule)
         wanted = target(samples.latents, samples.noise, samples.timesteps, model.schedule)
         conditioning = task.conditioner.encode(samples.captions, words)
         prediction = model.predict(noisy, samples.timesteps, conditioning)
-        loss = mean_squared_error(prediction, wanted.to(prediction.device)).sum() / per_step
+        losses = mean_squared_error(prediction, wanted.to(prediction.device))
+        if options.min_snr:
+            losses = losses * min_snr_weights(samples.timesteps, model.schedule, options.min_snr).to(losses.device)
+        loss = losses.sum() / per_step
         (loss * state.loss_scale).backward()
         total += float(loss.detach())
     return total
@@ -161,11 +162,11 @@ def _due(task: Task, state: TrainState, log: RunLog) -> Iterator[Event]:
         yield evaluated
     copy = task.folder.copy(options.name, step)
     if step > 0 and _is_due(step, options.save_every, task.num_steps) and not copy.exists():
-        task.save_copy(state.rows, step, copy)
+        task.save_copy(state.result, step, copy)
         yield Saved(path=copy, what="copy of the embedding")
     preview = task.folder.preview(options.name, step)
     if _is_due(step, options.preview_every, task.num_steps) and not preview.exists():
-        task.draw_preview(state.rows, preview)
+        task.draw_preview(state.result, preview)
         yield Previewed(step=step, path=preview)
 
 
@@ -179,7 +180,7 @@ def _evaluate(task: Task, state: TrainState) -> Evaluated:
         task.conditioner,
         task.fixed_batch,
         lambda text: templates.fill(templates.lines_for(text)[0], text, name),
-        {name: state.rows},
+        {name: state.result},
     )
     if not math.isfinite(loss):
         raise TrainingDiverged(state.step, str(task.folder.path))

@@ -15,6 +15,13 @@ from pseudoword.settings import DEVICES, PRECISIONS
 from pseudoword.training.rate import parse_rates
 
 MAX_VECTORS = 75
+OPTIMIZERS = ("adamw", "prodigy", "adafactor")
+CLIP_MODES = ("none", "value", "norm")
+PARAMETERISATIONS = ("free", "norm")
+LATENT_SAMPLINGS = ("random", "once", "deterministic")
+_NORM_RATE = "1e-2"
+"""Radians a step, as in the DTI paper; family defaults are meant for AdamW."""
+_PRODIGY_RATE = "1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +37,9 @@ class TrainOptions:
     init: str = field(
         default="", metadata={"help": "Initial text: the word starts from its vectors. Default: by template."}
     )
+    init_from: str = field(
+        default="text", metadata={"help": "text (--init), random, zeros, or an embedding file to continue from."}
+    )
     vectors: int | None = field(default=None, metadata={"help": "Vectors of the word, 1 to 75."})
     learning_rate: str | None = field(
         default=None, metadata={"help": "A rate, or a schedule such as '0.005:100, 1e-3:1000, 1e-4'."}
@@ -37,6 +47,29 @@ class TrainOptions:
     steps: int | None = field(default=None, metadata={"help": "Optimiser steps in all."})
     batch_size: int = field(default=4, metadata={"help": "Pictures per pass."})
     accumulate: int = field(default=1, metadata={"help": "Passes per optimiser step."})
+    optimizer: str = field(
+        default="adamw", metadata={"help": " | ".join(OPTIMIZERS) + " (prodigy finds its own rate)."}
+    )
+    clip_grad_mode: str = field(default="none", metadata={"help": " | ".join(CLIP_MODES) + ": bound gradients."})
+    clip_grad_value: str = field(default="0.1", metadata={"help": "The bound; a schedule as for --learning-rate."})
+    parameterisation: str = field(
+        default="free",
+        metadata={"help": "free, or norm: vectors keep the vocabulary's length and only turn."},
+    )
+    editability: float = field(
+        default=0.0,
+        metadata={"help": "With norm: pull to the initial direction, 0 to 10 (1: prior of 1e-4); more obeys prompts."},
+    )
+    ema: float = field(
+        default=0.0, metadata={"help": "Decay of a running average of the vectors, such as 0.98; 0: none."}
+    )
+    min_snr: float = field(default=0.0, metadata={"help": "Gamma of min-SNR loss weights, such as 5; 0: none."})
+    offset_noise: float = field(default=0.0, metadata={"help": "Share of noise that is even over the picture, 0 to 1."})
+    min_timestep: int = field(default=0, metadata={"help": "Least noisy step of the schedule to train on."})
+    max_timestep: int | None = field(default=None, metadata={"help": "Where the steps to train on end. Default: all."})
+    latent_sampling: str = field(
+        default="random", metadata={"help": " | ".join(LATENT_SAMPLINGS) + ": how pictures are taken from the encoder."}
+    )
     seed: int = field(default=0, metadata={"help": "Seed of every random draw."})
     held_back: str = field(default="", metadata={"help": "Folder with pictures to judge by, never trained on."})
     evaluate_every: int = field(default=50, metadata={"help": "Steps between losses on the fixed batch; 0: never."})
@@ -58,12 +91,9 @@ class TrainOptions:
         _check_numbers(self)
         if self.learning_rate is not None:
             parse_rates(self.learning_rate)
-        for flag, value, known in (
-            ("--device", self.device.split(":")[0], DEVICES),
-            ("--precision", self.precision, PRECISIONS),
-        ):
-            if value not in known:
-                raise BadOption(f"{flag} {value!r}", expected=" | ".join(known))
+        parse_rates(self.clip_grad_value)
+        _check_choices(self)
+        _check_together(self)
         if self.template not in ("style", "subject") and not Path(self.template).is_file():
             raise BadOption(f"--template {self.template!r}", expected="style, subject, or a text file")
 
@@ -72,10 +102,15 @@ class TrainOptions:
         return replace(
             self,
             vectors=family.num_vectors if self.vectors is None else self.vectors,
-            learning_rate=family.learning_rate if self.learning_rate is None else self.learning_rate,
+            learning_rate=self._default_rate(family) if self.learning_rate is None else self.learning_rate,
             steps=family.steps if self.steps is None else self.steps,
             init=self.init or ("style" if self.template == "style" else "thing"),
         )
+
+    def _default_rate(self, family: Family) -> str:
+        if self.parameterisation == "norm":
+            return _NORM_RATE
+        return _PRODIGY_RATE if self.optimizer == "prodigy" else family.learning_rate
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for a run's record."""
@@ -94,8 +129,40 @@ class TrainOptions:
         return cls(**values)
 
 
+def _check_choices(options: TrainOptions) -> None:
+    for name, value, known in (
+        ("device", options.device.split(":")[0], DEVICES),
+        ("precision", options.precision, PRECISIONS),
+        ("optimizer", options.optimizer, OPTIMIZERS),
+        ("clip-grad-mode", options.clip_grad_mode, CLIP_MODES),
+        ("parameterisation", options.parameterisation, PARAMETERISATIONS),
+        ("latent-sampling", options.latent_sampling, LATENT_SAMPLINGS),
+    ):
+        if value not in known:
+            raise BadOption(f"--{name} {value!r}", expected=" | ".join(known))
+    if options.init_from not in ("text", "random", "zeros") and not Path(options.init_from).is_file():
+        raise BadOption(f"--init-from {options.init_from!r}", expected="text, random, zeros, or an embedding file")
+
+
+def _check_together(options: TrainOptions) -> None:
+    """Settings that contradict each other."""
+    if options.parameterisation == "norm" and options.optimizer != "adamw":
+        raise BadOption(
+            f"--parameterisation norm with --optimizer {options.optimizer}",
+            expected="one of the two: turning vectors has a step of its own",
+        )
+    if options.parameterisation == "norm" and options.init_from == "zeros":
+        raise BadOption("--parameterisation norm with --init-from zeros", expected="vectors with a direction")
+    if options.editability and options.parameterisation != "norm":
+        raise BadOption(f"--editability {options.editability:g}", expected="--parameterisation norm beside it")
+    if options.max_timestep is not None and options.max_timestep <= options.min_timestep:
+        raise BadOption(
+            f"--max-timestep {options.max_timestep}", expected=f"more than --min-timestep {options.min_timestep}"
+        )
+
+
 def _check_numbers(options: TrainOptions) -> None:
-    limits = {
+    limits: dict[str, tuple[float, float]] = {
         "vectors": (1, MAX_VECTORS),
         "steps": (1, 1_000_000),
         "batch_size": (1, 1024),
@@ -104,6 +171,12 @@ def _check_numbers(options: TrainOptions) -> None:
         "evaluate_every": (0, 1_000_000),
         "preview_every": (0, 1_000_000),
         "save_every": (0, 1_000_000),
+        "editability": (0, 10),
+        "ema": (0, 0.99999),
+        "min_snr": (0, 100),
+        "offset_noise": (0, 1),
+        "min_timestep": (0, 100_000),
+        "max_timestep": (1, 100_000),
     }
     for name, (low, high) in limits.items():
         value = getattr(options, name)

@@ -1,8 +1,7 @@
 """Everything that changes while training, in one value that is saved whole or not at all.
 
-Random draws are keyed by step and sample (rng.py), so there is no stream position to keep. The optimiser is
-AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) without weight decay, which would pull the rows to zero;
-rows and moments are float32 whatever the model computes in. Only rows are parameters.
+Random draws are keyed by step and sample (rng.py), so there is no stream position to keep. Rows and what the
+optimiser remembers of them are float32 whatever the model computes in. Only rows are parameters.
 """
 
 import json
@@ -17,18 +16,28 @@ from safetensors.torch import save
 
 from pseudoword.errors import BadFile
 from pseudoword.files import atomic_write
+from pseudoword.training.optimizers import Memory, make_optimizer, remembered, remind
+from pseudoword.training.options import TrainOptions
 
-FORMAT = "pseudoword-state-1"
-_ROWS, _FIRST, _SECOND = "rows", "first_moment", "second_moment"
+FORMAT = "pseudoword-state-2"
+_FIRST_FORMAT = "pseudoword-state-1"
+"""Had AdamW's two moments only, under names of their own."""
+_ROWS, _INITIAL, _AVERAGE, _MEMORY = "rows", "initial", "average", "optimizer"
+_OLD_MOMENTS = {"first_moment": "exp_avg", "second_moment": "exp_avg_sq"}
+
+Tables = dict[str, torch.Tensor]
 
 
 @dataclass(slots=True, kw_only=True)
 class TrainState:
-    """Slot → [n, width] for rows and both moments; counters beside them."""
+    """Slot → [n, width] for the rows, where they began and their running average; counters beside them."""
 
-    rows: dict[str, torch.Tensor]
-    first_moment: dict[str, torch.Tensor]
-    second_moment: dict[str, torch.Tensor]
+    rows: Tables
+    initial: Tables
+    average: Tables = field(default_factory=dict[str, torch.Tensor])
+    """Exponential moving average of the rows; empty where none is kept."""
+    memory: Memory = field(default_factory=Memory)
+    """What the optimiser remembers."""
     step: int = 0
     """Finished optimiser steps."""
     best_loss: float | None = None
@@ -41,19 +50,20 @@ class TrainState:
     """What the loss is multiplied by before the backward pass; above 1 only in fp16."""
     good_steps: int = 0
     """Steps since the scale was last changed."""
-    seconds: float = field(default=0.0)
+    seconds: float = 0.0
     """Time spent in optimiser steps, over all sessions."""
 
     @classmethod
-    def start(cls, rows: Mapping[str, torch.Tensor], loss_scale: float = 1.0) -> "TrainState":
-        """The state before the first step."""
-        own = {slot: values.detach().float().clone() for slot, values in rows.items()}
-        return cls(
-            rows=own,
-            first_moment={slot: torch.zeros_like(values) for slot, values in own.items()},
-            second_moment={slot: torch.zeros_like(values) for slot, values in own.items()},
-            loss_scale=loss_scale,
-        )
+    def start(
+        cls, rows: Mapping[str, torch.Tensor], loss_scale: float = 1.0, *, averaged: bool = False
+    ) -> "TrainState":
+        """The state before the first step; `averaged` keeps a running average of the rows."""
+        return cls(rows=_own(rows), initial=_own(rows), average=_own(rows) if averaged else {}, loss_scale=loss_scale)
+
+    @property
+    def result(self) -> Tables:
+        """The rows that are judged, shown and written: their average where one is kept."""
+        return self.average or self.rows
 
     def note_evaluation(self, loss: float) -> bool:
         """Remember a loss on the fixed batch; True if it is the lowest so far."""
@@ -68,20 +78,29 @@ class TrainState:
         norms = torch.cat([rows.detach().square().sum(dim=1).sqrt() for rows in self.rows.values()])
         return float(norms.mean())
 
+    def mean_cosine(self) -> float:
+        """Mean cosine between the rows and where they began; 0 for rows that began at zero."""
+        cosines = [
+            torch.nn.functional.cosine_similarity(rows.detach(), self.initial[slot].to(rows.device), dim=1)
+            for slot, rows in self.rows.items()
+        ]
+        return float(torch.cat(cosines).mean())
+
     def save(self, path: Path) -> None:
         """Write everything into one safetensors file, atomically."""
-        groups = {_ROWS: self.rows, _FIRST: self.first_moment, _SECOND: self.second_moment}
+        groups = {_ROWS: self.rows, _INITIAL: self.initial, _AVERAGE: self.average, _MEMORY: self.memory.tensors}
         tensors = {
-            f"{group}.{slot}": values.detach().cpu().contiguous()
-            for group, slots in groups.items()
-            for slot, values in slots.items()
+            f"{group}.{key}": values.detach().cpu().contiguous()
+            for group, entries in groups.items()
+            for key, values in entries.items()
         }
         counters = {name: getattr(self, name) for name in _COUNTERS}
-        atomic_write(path, save(tensors, {"format": FORMAT, "counters": json.dumps(counters)}))
+        numbers = {"counters": json.dumps(counters), _MEMORY: json.dumps(self.memory.numbers)}
+        atomic_write(path, save(tensors, {"format": FORMAT, **numbers}))
 
     @classmethod
     def load(cls, path: Path) -> "TrainState":
-        """The inverse of `save`, on the CPU.
+        """The inverse of `save`, on the CPU; a state of the first format is brought into this one.
 
         Raises:
             BadFile: the file is missing, damaged or of another kind.
@@ -89,31 +108,56 @@ class TrainState:
         try:
             with cast("Any", safe_open)(path, "pt") as opened:
                 metadata: dict[str, str] = opened.metadata() or {}
-                tensors: dict[str, torch.Tensor] = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+                tensors: Tables = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as problem:
             raise BadFile(f"state {path} cannot be read ({problem})", next_move="Start a new run") from problem
-        if metadata.get("format") != FORMAT:
-            raise BadFile(f"{path} is no training state", expected=FORMAT)
+        if metadata.get("format") not in (FORMAT, _FIRST_FORMAT):
+            raise BadFile(
+                f"{path} is no training state of a known format ({metadata.get('format', 'it names none')})",
+                expected=f"{FORMAT} or {_FIRST_FORMAT}",
+                next_move="Continue it with the version of pseudoword that wrote it",
+            )
         try:
-            return cls._from_parts(tensors, metadata["counters"])
+            if metadata["format"] == _FIRST_FORMAT:
+                tensors, metadata = _from_first_format(tensors, metadata)
+            return cls._from_parts(tensors, json.loads(metadata["counters"]), json.loads(metadata[_MEMORY]))
         except (ValueError, KeyError, TypeError) as problem:
             raise BadFile(f"state {path} is damaged ({problem!r})", next_move="Start a new run") from problem
 
     @classmethod
-    def _from_parts(cls, tensors: dict[str, torch.Tensor], counters: str) -> "TrainState":
-        groups: dict[str, dict[str, torch.Tensor]] = {_ROWS: {}, _FIRST: {}, _SECOND: {}}
+    def _from_parts(cls, tensors: Tables, counters: dict[str, Any], numbers: dict[str, Any]) -> "TrainState":
+        groups: dict[str, Tables] = {_ROWS: {}, _INITIAL: {}, _AVERAGE: {}, _MEMORY: {}}
         for key, values in tensors.items():
-            group, slot = key.split(".", 1)
-            groups[group][slot] = values
-        shapes = [{slot: (t.shape, t.dtype) for slot, t in slots.items()} for slots in groups.values()]
-        if not shapes[0] or any(shape != shapes[0] for shape in shapes):
-            raise ValueError("rows and moments do not belong together")
-        return cls(
-            rows=groups[_ROWS],
-            first_moment=groups[_FIRST],
-            second_moment=groups[_SECOND],
-            **json.loads(counters),
-        )
+            group, name = key.split(".", 1)
+            groups[group][name] = values
+        shapes = {slot: (t.shape, t.dtype) for slot, t in groups[_ROWS].items()}
+        for group in (_INITIAL, _AVERAGE):
+            if groups[group] and {slot: (t.shape, t.dtype) for slot, t in groups[group].items()} != shapes:
+                raise ValueError(f"rows and {group} rows do not belong together")
+        if not shapes or not groups[_INITIAL]:
+            raise ValueError("no rows")
+        if {key.rsplit(".", 1)[0] for key in groups[_MEMORY]} - shapes.keys():
+            raise ValueError("the optimiser's memory is of other rows")
+        memory = Memory(tensors=groups[_MEMORY], numbers=numbers)
+        return cls(rows=groups[_ROWS], initial=groups[_INITIAL], average=groups[_AVERAGE], memory=memory, **counters)
+
+
+def _own(rows: Mapping[str, torch.Tensor]) -> Tables:
+    return {slot: values.detach().float().clone() for slot, values in rows.items()}
+
+
+def _from_first_format(tensors: Tables, metadata: dict[str, str]) -> tuple[Tables, dict[str, str]]:
+    """AdamW's moments under today's names; where the rows began was not kept, so they count from here on."""
+    renamed: Tables = {}
+    slots = [key.split(".", 1)[1] for key in tensors if key.startswith(f"{_ROWS}.")]
+    step = float(json.loads(metadata["counters"])["step"])
+    for slot in slots:
+        renamed[f"{_ROWS}.{slot}"] = tensors[f"{_ROWS}.{slot}"]
+        renamed[f"{_INITIAL}.{slot}"] = tensors[f"{_ROWS}.{slot}"].clone()
+        renamed[f"{_MEMORY}.{slot}.step"] = torch.tensor(step)
+        for old, new in _OLD_MOMENTS.items():
+            renamed[f"{_MEMORY}.{slot}.{new}"] = tensors[f"{old}.{slot}"]
+    return renamed, {**metadata, _MEMORY: "{}"}
 
 
 _COUNTERS = (
@@ -129,32 +173,35 @@ _COUNTERS = (
 
 
 class RowOptimizer:
-    """torch's AdamW over the rows of a state; the state's own tensors are its parameters and moments."""
+    """An optimiser over the rows of a state; the state's own tables are its parameters."""
 
-    def __init__(self, state: TrainState, device: torch.device) -> None:
+    def __init__(self, state: TrainState, device: torch.device, options: TrainOptions) -> None:
         self._state = state
-        for group in (state.rows, state.first_moment, state.second_moment):
+        self._decay = options.ema
+        for group in (state.rows, state.average):
             for slot, values in group.items():
                 group[slot] = values.to(device)
+        self._names = list(state.rows)
         self.parameters = [rows.requires_grad_() for rows in state.rows.values()]
-        self._adamw = torch.optim.AdamW(self.parameters, lr=1.0, weight_decay=0.0, foreach=False, fused=False)
-        for slot, rows in state.rows.items():
-            self._adamw.state[rows] = {
-                "step": torch.tensor(float(state.step)),
-                "exp_avg": state.first_moment[slot],
-                "exp_avg_sq": state.second_moment[slot],
-            }
+        self._engine = make_optimizer(options, self.parameters)
+        remind(self._engine, self._names, state.memory)
 
     def step(self, learning_rate: float) -> None:
-        """One update from the rows' gradients, which are cleared afterwards."""
-        for group in self._adamw.param_groups:
+        """One update from the rows' gradients, which are cleared afterwards; the average follows."""
+        for group in self._engine.param_groups:
             group["lr"] = learning_rate
-        cast("Any", self._adamw).step()
+        cast("Any", self._engine).step()
+        for slot, average in self._state.average.items():
+            average.lerp_(self._state.rows[slot].detach(), 1 - self._decay)
         self.clear()
+
+    def remember(self) -> None:
+        """Put what the optimiser remembers into the state, for `TrainState.save`."""
+        self._state.memory = remembered(self._engine, self._names)
 
     def clear(self) -> None:
         """Forget the gradients."""
-        self._adamw.zero_grad(set_to_none=True)
+        self._engine.zero_grad(set_to_none=True)
 
     def gradients_are_finite(self) -> bool:
         """Whether every row has a gradient without NaN or infinity."""
@@ -165,3 +212,10 @@ class RowOptimizer:
         for parameter in self.parameters:
             if parameter.grad is not None and scale != 1.0:
                 parameter.grad.div_(scale)
+
+    def clip(self, mode: str, limit: float) -> None:
+        """Bound the unscaled gradients: each number (`value`) or the length of them all (`norm`)."""
+        if mode == "value":
+            torch.nn.utils.clip_grad_value_(self.parameters, limit, foreach=False)
+        elif mode == "norm":
+            torch.nn.utils.clip_grad_norm_(self.parameters, limit, foreach=False)

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from pseudoword.embeddings import read_embedding
-from pseudoword.errors import BadModel, BadOption, BadPictures, NameTaken, TrainingDiverged
+from pseudoword.errors import BadModel, BadOption, BadPictures, NameTaken, TrainingDiverged, WrongFamily
 from pseudoword.events import Evaluated, Previewed, RunEnded, RunStarted, Saved, StepDone, Warned
 from pseudoword.services.train import resume_run, train_word
 from pseudoword.settings import Settings
 from pseudoword.training.options import TrainOptions
-from pseudoword.training.state import TrainState
+from pseudoword.training.state import FORMAT, TrainState
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_half_precision_trains_rows_that_are_float32(settings, options, precisio
     list(train_word(options(precision=precision, preview_every=0), settings))
     state = TrainState.load(settings.runs_dir / "zorp" / "state.safetensors")
     assert state.step == 6
-    assert state.rows["clip_l"].dtype == state.first_moment["clip_l"].dtype == torch.float32
+    assert state.rows["clip_l"].dtype == state.memory.tensors["clip_l.exp_avg"].dtype == torch.float32
     assert (state.loss_scale > 1) == (precision == "fp16")
 
 
@@ -357,10 +357,10 @@ def test_a_damaged_run_ends_in_one_clear_error_or_is_mended(settings, options, d
     elif damage == "pictures":
         record["pictures"] = [[1]]
     elif damage == "rows":
-        tensors.pop("first_moment.clip_l")
-        save_file(tensors, run / "state.safetensors", {"format": "pseudoword-state-1", "counters": "{}"})
+        tensors.pop("initial.clip_l")
+        save_file(tensors, run / "state.safetensors", {"format": FORMAT, "counters": "{}", "optimizer": "{}"})
     else:
-        save_file(tensors, run / "state.safetensors", {"format": "pseudoword-state-1"})
+        save_file(tensors, run / "state.safetensors", {"format": FORMAT})
     (run / "run.json").write_text(json.dumps(record))
     with pytest.raises(BadFile):
         list(resume_run("zorp", settings))
@@ -430,3 +430,55 @@ def test_previews_are_drawn_with_the_rows_of_their_step(settings, options):
 
 def test_saved_events_name_files_that_are_there(settings, options):
     assert all(e.path.is_file() for e in train_word(options(), settings) if isinstance(e, Saved))
+
+
+WAYS = [
+    {"optimizer": "prodigy", "learning_rate": None},
+    {"optimizer": "adafactor", "clip_grad_mode": "norm", "clip_grad_value": "0.01:2, 0.1"},
+    {"parameterisation": "norm", "editability": 1.0, "learning_rate": None},
+    {"ema": 0.5, "min_snr": 5.0, "offset_noise": 0.05, "min_timestep": 100, "max_timestep": 900},
+    {"init_from": "random", "latent_sampling": "once"},
+    {"init_from": "zeros", "latent_sampling": "deterministic", "clip_grad_mode": "value"},
+]
+
+
+@pytest.mark.parametrize("changes", WAYS)
+def test_every_way_of_learning_goes_on_with_the_same_bits(settings, options, tmp_path, changes):
+    other = replace(settings, embeddings_dir=tmp_path / "e2", runs_dir=tmp_path / "r2")
+    changes = {"preview_every": 0, **changes}
+    list(train_word(options(**changes), settings))
+    stop_after(train_word(options(**changes), other), 3)
+    list(resume_run("zorp", other))
+    assert torch.equal(rows_of(settings)["clip_l"], rows_of(other)["clip_l"])
+    assert losses_of(settings) == losses_of(other)
+
+
+def test_turning_vectors_keep_the_length_that_the_initial_text_has(settings, options, load):
+    list(train_word(options("sdxl", parameterisation="norm", learning_rate=None, init="red cat"), settings))
+    for encoder in load("sdxl").encoders:
+        ids = encoder.tokenizer("red cat", add_special_tokens=False).input_ids
+        wanted = encoder.module.get_input_embeddings().weight[ids].norm(dim=1).mean()
+        found = rows_of(settings)[encoder.slot].norm(dim=1)
+        torch.testing.assert_close(found, wanted.expand(2))
+
+
+def test_a_word_goes_on_from_an_embedding_with_its_number_of_vectors(settings, options, tmp_path):
+    list(train_word(options(vectors=3), settings))
+    first = settings.embeddings_dir / "zorp.safetensors"
+    changes = {"name": "zarp", "init_from": str(first), "vectors": None, "steps": 1, "learning_rate": "1e-9"}
+    list(train_word(options(**changes), settings))
+    torch.testing.assert_close(rows_of(settings, "zarp")["clip_l"], rows_of(settings)["clip_l"])
+    with pytest.raises(BadOption, match="3 vectors"):
+        list(train_word(options(**(changes | {"vectors": 2, "overwrite": True})), settings))
+
+
+def test_an_embedding_of_another_family_is_no_start(settings, options):
+    list(train_word(options("sd2"), settings))
+    path = str(settings.embeddings_dir / "zorp.safetensors")
+    with pytest.raises(WrongFamily, match="made for"):
+        list(train_word(options(name="zarp", init_from=path, vectors=None), settings))
+
+
+def test_timesteps_beyond_the_models_own_are_refused(settings, options):
+    with pytest.raises(BadOption, match="below 1000"):
+        list(train_word(options(max_timestep=1001), settings))

@@ -4,7 +4,7 @@ import torch
 
 from pseudoword.models.protocols import NoiseSchedule
 from pseudoword.training.captions import make_templates
-from pseudoword.training.draws import TrainingData, draw_samples, picture_of
+from pseudoword.training.draws import Drawing, TrainingData, draw_samples, picture_of
 from pseudoword.training.latents import Latents
 
 SCHEDULE = NoiseSchedule(alphas_cumprod=torch.linspace(1, 0.01, 1000), prediction_type="epsilon")
@@ -18,8 +18,8 @@ DATA = TrainingData(
 )
 
 
-def draw(step, samples, seed=3, per_step=8):
-    return draw_samples(DATA, SCHEDULE, seed=seed, step=step, per_step=per_step, samples=samples)
+def draw(step, samples, seed=3, per_step=8, **changes):
+    return draw_samples(DATA, SCHEDULE, Drawing(seed=seed, per_step=per_step, **changes), step, samples)
 
 
 def same(one, other):
@@ -71,7 +71,7 @@ def test_every_use_of_a_picture_is_a_fresh_sample_of_its_latents():
     latents = Latents(mean=torch.zeros(1, 2, 4, 4), deviation=torch.full((1, 2, 4, 4), 2.0))
     data = TrainingData(latents=latents, words=("a",), templates=DATA.templates, name="zorp")
     drawn = torch.cat(
-        [draw_samples(data, SCHEDULE, seed=0, step=s, per_step=8, samples=range(8)).latents for s in range(50)]
+        [draw_samples(data, SCHEDULE, Drawing(seed=0, per_step=8), s, range(8)).latents for s in range(50)]
     )
     assert abs(drawn.mean()) < 0.05
     assert abs(drawn.std() - 2) < 0.05
@@ -81,3 +81,27 @@ def test_noise_levels_cover_the_whole_schedule_evenly():
     times = torch.cat([draw(step, range(8)).timesteps for step in range(300)])
     counts = torch.histc(times.float(), bins=4, min=0, max=1000)
     assert ((counts / counts.sum() - 0.25).abs() < 0.03).all()
+
+
+def test_timesteps_keep_to_the_range_that_was_asked_for():
+    found = torch.cat([draw(step, range(8), lowest=200, end=300).timesteps for step in range(200)])
+    assert (int(found.min()), int(found.max())) == (200, 299)
+
+
+def test_offset_noise_moves_each_channel_of_a_picture_as_a_whole():
+    plain, moved = draw(0, range(4)), draw(0, range(4), offset_noise=0.1)
+    difference = moved.noise - plain.noise
+    torch.testing.assert_close(difference, difference[:, :, :1, :1].expand_as(difference), atol=1e-5, rtol=0)
+    assert difference[:, :, 0, 0].unique().numel() == difference[:, :, 0, 0].numel()
+    many = torch.cat([draw(s, range(8), offset_noise=0.1).noise - draw(s, range(8)).noise for s in range(50)])
+    assert 0.08 < float(many[:, :, 0, 0].std()) < 0.12
+
+
+def test_latents_are_drawn_once_or_at_every_use_or_not_at_all():
+    def of_first_picture(step, way):
+        samples = draw(step, range(5), per_step=5, latent_sampling=way)
+        return samples.latents[int(samples.latents.mean(dim=(1, 2, 3)).argmin())]
+
+    assert torch.equal(of_first_picture(0, "once"), of_first_picture(1, "once"))
+    assert not torch.equal(of_first_picture(0, "random"), of_first_picture(1, "random"))
+    assert torch.equal(of_first_picture(0, "deterministic"), DATA.latents.mean[0])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pseudoword.models.protocols import NoiseSchedule
-from pseudoword.training.objective import add_noise, mean_squared_error, target
+from pseudoword.training.objective import add_noise, mean_squared_error, min_snr_weights, target
 
 ALPHAS = torch.tensor([1.0, 0.64, 0.0])
 Z = torch.full((3, 1, 1, 1), 2.0)
@@ -43,3 +43,24 @@ def test_noise_and_target_are_those_of_diffusers(prediction):
 def test_the_loss_is_one_number_per_picture():
     prediction = torch.stack([torch.zeros(1, 2, 2), torch.ones(1, 2, 2)])
     assert flat(mean_squared_error(prediction, torch.zeros(2, 1, 2, 2))) == [0.0, 1.0]
+
+
+def test_a_mask_weighs_places_and_keeps_the_mean_weight_at_1():
+    prediction = torch.zeros(1, 2, 1, 4)
+    wanted = torch.tensor([1.0, 2.0, 3.0, 4.0]).view(1, 1, 1, 4).expand(1, 2, 1, 4)
+    mask = torch.tensor([0.0, 0.0, 1.0, 3.0]).view(1, 1, 1, 4)
+    # weights 0, 0, 1, 3 over their mean 1: (9 + 3 * 16) / 4
+    assert flat(mean_squared_error(prediction, wanted, mask)) == pytest.approx([57 / 4])
+    even = torch.full((1, 1, 1, 4), 0.25)
+    assert flat(mean_squared_error(prediction, wanted, even)) == flat(mean_squared_error(prediction, wanted))
+    assert flat(mean_squared_error(prediction, wanted, 0 * mask)) == flat(mean_squared_error(prediction, wanted))
+
+
+@pytest.mark.parametrize(
+    ("prediction", "expected"),
+    # signal-to-noise 0.9/0.1 = 9, 0.5/0.5 = 1 and 0.1/0.9 = 1/9, gamma 5
+    [("epsilon", [5 / 9, 1, 1]), ("v_prediction", [5 / 10, 1 / 2, (1 / 9) / (10 / 9)])],
+)
+def test_min_snr_weights_are_those_of_the_paper(prediction, expected):
+    schedule = NoiseSchedule(alphas_cumprod=torch.tensor([0.9, 0.5, 0.1]), prediction_type=prediction)
+    assert flat(min_snr_weights(TIMES, schedule, 5.0)) == pytest.approx(expected, rel=1e-5)

@@ -25,6 +25,17 @@ def options(**changes):
         ({"template": "no-such-file.txt"}, "--template"),
         ({"steps": -1}, "--steps -1"),
         ({"seed": -1}, "--seed -1"),
+        ({"optimizer": "sgd"}, "--optimizer 'sgd'; expected adamw | prodigy | adafactor"),
+        ({"clip_grad_mode": "hard"}, "--clip-grad-mode 'hard'"),
+        ({"clip_grad_value": "much"}, "'much'"),
+        ({"parameterisation": "norm", "optimizer": "prodigy"}, "--parameterisation norm with --optimizer prodigy"),
+        ({"parameterisation": "norm", "init_from": "zeros"}, "a direction"),
+        ({"editability": 1.0}, "--parameterisation norm beside it"),
+        ({"ema": 1.0}, "--ema 1.0"),
+        ({"min_snr": -1.0}, "--min-snr"),
+        ({"min_timestep": 500, "max_timestep": 500}, "--max-timestep 500"),
+        ({"init_from": "no-such.pt"}, "--init-from"),
+        ({"latent_sampling": "twice"}, "--latent-sampling"),
     ],
 )
 def test_what_is_out_of_range_is_named(changes, words):
@@ -52,3 +63,11 @@ def test_options_survive_the_record_of_a_run():
 def test_all_unknown_settings_are_named_together():
     with pytest.raises(BadFile, match="colour, shape"):
         TrainOptions.from_json(options().as_json() | {"shape": 1, "colour": 2})
+
+
+def test_the_rate_left_out_suits_the_way_of_learning():
+    family = FAMILIES["sd1"]
+    assert options().resolved(family).learning_rate == family.learning_rate
+    assert options(optimizer="prodigy").resolved(family).learning_rate == "1"
+    assert options(parameterisation="norm").resolved(family).learning_rate == "1e-2"
+    assert options(optimizer="prodigy", learning_rate="0.5").resolved(family).learning_rate == "0.5"

@@ -1,21 +1,37 @@
-"""The state on disk is the state; the optimiser is AdamW without weight decay."""
+"""The state on disk is the state, for every optimiser; a state of the first format goes on."""
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from pseudoword.errors import BadFile
+from pseudoword.training.options import TrainOptions
 from pseudoword.training.state import RowOptimizer, TrainState
 
 ROWS = {"clip_l": torch.tensor([[1.0, 2.0], [3.0, 4.0]]), "clip_g": torch.tensor([[0.5], [0.25]])}
 CPU = torch.device("cpu")
 
 
-def steps(state, count, rate=0.1):
-    optimizer = RowOptimizer(state, CPU)
+def options(**changes):
+    return TrainOptions(name="zorp", pictures="p", **changes)
+
+
+KINDS = [
+    {},
+    {"optimizer": "prodigy"},
+    {"optimizer": "adafactor"},
+    {"parameterisation": "norm", "editability": 3.0},
+    {"ema": 0.9},
+]
+
+
+def steps(state, count, rate=0.1, **changes):
+    optimizer = RowOptimizer(state, CPU, options(**changes))
     for _ in range(count):
-        sum((rows**2).sum() for rows in state.rows.values()).backward()
+        sum(((rows - 0.3) ** 2).sum() for rows in state.rows.values()).backward()
         optimizer.step(rate)
         state.step += 1
+    optimizer.remember()
 
 
 def test_saving_and_loading_gives_the_same_state(tmp_path):
@@ -24,38 +40,101 @@ def test_saving_and_loading_gives_the_same_state(tmp_path):
     state.note_evaluation(0.5)
     state.save(tmp_path / "s.safetensors")
     loaded = TrainState.load(tmp_path / "s.safetensors")
-    for group in ("rows", "first_moment", "second_moment"):
+    for group in ("rows", "initial"):
         for slot, values in getattr(state, group).items():
             assert torch.equal(values, getattr(loaded, group)[slot])
+    assert loaded.memory.tensors.keys() == state.memory.tensors.keys()
+    assert all(torch.equal(values, loaded.memory.tensors[key]) for key, values in state.memory.tensors.items())
+    assert loaded.memory.numbers == state.memory.numbers
     assert (loaded.step, loaded.best_loss, loaded.evaluated_step, loaded.loss_scale) == (3, 0.5, 3, 1024.0)
 
 
-def test_stopping_between_steps_changes_no_bit(tmp_path):
-    whole, half = TrainState.start(ROWS), TrainState.start(ROWS)
-    steps(whole, 7)
-    steps(half, 4)
+@pytest.mark.parametrize("changes", KINDS)
+def test_stopping_between_steps_changes_no_bit(tmp_path, changes):
+    averaged = "ema" in changes
+    whole, half = TrainState.start(ROWS, averaged=averaged), TrainState.start(ROWS, averaged=averaged)
+    steps(whole, 7, **changes)
+    steps(half, 4, **changes)
     half.save(tmp_path / "s.safetensors")
     half = TrainState.load(tmp_path / "s.safetensors")
-    steps(half, 3)
+    steps(half, 3, **changes)
     assert all(torch.equal(whole.rows[slot], half.rows[slot]) for slot in ROWS)
+    assert all(torch.equal(whole.result[slot], half.result[slot]) for slot in ROWS)
+    assert not torch.equal(whole.rows["clip_l"], ROWS["clip_l"])
 
 
-def test_it_is_torchs_adamw_without_weight_decay():
+def from_the_library(name, rows):
+    import prodigyopt
+
+    if name == "adamw":
+        return torch.optim.AdamW(rows, lr=0.1, weight_decay=0)
+    if name == "adafactor":
+        return torch.optim.Adafactor(rows, lr=0.1, weight_decay=0)
+    return prodigyopt.Prodigy(rows, lr=0.1, use_bias_correction=True, safeguard_warmup=True)
+
+
+@pytest.mark.parametrize("name", ["adamw", "adafactor", "prodigy"])
+def test_the_optimisers_are_the_libraries_own_without_weight_decay(name):
     state = TrainState.start(ROWS)
-    steps(state, 5)
+    steps(state, 5, optimizer=name)
     rows = [values.clone().requires_grad_() for values in ROWS.values()]
-    oracle = torch.optim.AdamW(rows, lr=0.1, weight_decay=0)
+    oracle = from_the_library(name, rows)
     for _ in range(5):
         oracle.zero_grad()
-        sum((r**2).sum() for r in rows).backward()
+        sum(((r - 0.3) ** 2).sum() for r in rows).backward()
         oracle.step()
     for own, expected in zip(state.rows.values(), rows, strict=True):
         torch.testing.assert_close(own, expected)
 
 
+def test_the_average_follows_the_rows_by_one_minus_its_decay():
+    state = TrainState.start({"clip_l": torch.tensor([[1.0]])}, averaged=True)
+    expected = 1.0
+    optimizer = RowOptimizer(state, CPU, options(ema=0.9))
+    for _ in range(3):
+        state.rows["clip_l"].sum().backward()
+        optimizer.step(0.1)
+        expected = 0.9 * expected + 0.1 * float(state.rows["clip_l"])
+    assert float(state.result["clip_l"]) == pytest.approx(expected)
+
+
+def test_gradients_are_bounded_by_value_or_by_their_common_length():
+    state = TrainState.start({"clip_l": torch.tensor([[1.0, 1.0]]), "clip_g": torch.tensor([[1.0]])})
+    optimizer = RowOptimizer(state, CPU, options())
+    for mode, expected in (("value", [0.5, 0.5, 0.5]), ("norm", [1 / 6, 1 / 3, 1 / 3]), ("none", [1, 2, 2])):
+        state.rows["clip_l"].grad = torch.tensor([[1.0, 2.0]])
+        state.rows["clip_g"].grad = torch.tensor([[2.0]])
+        optimizer.clip(mode, 0.5)
+        found = torch.cat([state.rows[slot].grad.flatten() for slot in ("clip_l", "clip_g")])
+        torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float32), atol=1e-5, rtol=1e-5)
+
+
+def test_a_state_of_the_first_format_goes_on_with_its_moments(tmp_path):
+    whole = TrainState.start(ROWS)
+    steps(whole, 4)
+    old, memory = {}, whole.memory.tensors
+    for slot, rows in whole.rows.items():
+        old[f"rows.{slot}"] = rows.detach().clone()
+        old[f"first_moment.{slot}"] = memory[f"{slot}.exp_avg"].clone()
+        old[f"second_moment.{slot}"] = memory[f"{slot}.exp_avg_sq"].clone()
+    counters = '{"step": 4, "best_loss": null, "best_step": null, "last_loss": null, "evaluated_step": -1}'
+    save_file(old, tmp_path / "old.safetensors", {"format": "pseudoword-state-1", "counters": counters})
+    loaded = TrainState.load(tmp_path / "old.safetensors")
+    assert loaded.step == 4
+    steps(whole, 3)
+    steps(loaded, 3)
+    assert all(torch.equal(whole.rows[slot], loaded.rows[slot]) for slot in ROWS)
+
+
+def test_a_state_of_a_later_format_is_refused_by_name(tmp_path):
+    save_file(ROWS, tmp_path / "new.safetensors", {"format": "pseudoword-state-9", "counters": "{}"})
+    with pytest.raises(BadFile, match="pseudoword-state-9"):
+        TrainState.load(tmp_path / "new.safetensors")
+
+
 def test_rows_without_gradient_stay_where_they_are():
     state = TrainState.start(ROWS)
-    optimizer = RowOptimizer(state, CPU)
+    optimizer = RowOptimizer(state, CPU, options())
     (state.rows["clip_l"].sum() * 0).backward()
     assert not optimizer.gradients_are_finite()  # clip_g has none at all
     state.rows["clip_g"].grad = torch.zeros(2, 1)
