@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from pseudoword._version import __version__
+from pseudoword.cli.compare import compare
 from pseudoword.cli.demo import demo
 from pseudoword.cli.generate import generate
 from pseudoword.cli.info import info
@@ -18,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, resume, generate, info, demo):
+for command in (train, resume, generate, compare, info, demo):
     app.command()(command)
 
 
