@@ -8,6 +8,8 @@
     │   │   └─ PlainPicture     a picture that carries no embedding
     │   ├─ BadModel           a folder or hub id is no model that can be used here
     │   ├─ BadPictures        a folder holds no pictures, or they changed under a run
+    │   ├─ MissingExtra       a library that this command needs is not installed
+    │   ├─ Unreachable        a server, or what was asked of it, is not to be had
     │   ├─ NameTaken          writing would replace something that is there
     │   └─ WrongFamily        an embedding does not fit the model
     └─ TrainingDiverged     loss or rows are no longer finite; the last good state is kept
@@ -66,6 +68,14 @@ class BadModel(BadInput):
 
 class BadPictures(BadInput):
     """A folder holds no pictures, or they are not the ones that a run began with."""
+
+
+class MissingExtra(BadInput):
+    """A library that this command needs is not installed; the next move is the command that installs it."""
+
+
+class Unreachable(BadInput):
+    """A server cannot be reached, or does not hand out what was asked of it."""
 
 
 class NameTaken(BadInput):

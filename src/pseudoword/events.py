@@ -90,6 +90,13 @@ class Saved(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Published(Event):
+    """What was shared can be seen at this address."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(Event):
     """A training ended well: all its steps are done."""
 

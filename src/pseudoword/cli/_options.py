@@ -21,7 +21,8 @@ _FOLDER_HELP = {
 def command_from(options: type, folders: tuple[str, ...]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a function `f(options, settings)` the parameters of a dataclass and of some folders.
 
-    Fields without a default become arguments, the others options; help comes from the field's metadata.
+    Fields without a default become arguments, or options that must be given where the metadata has `option`; all
+    others become options; help comes from the field's metadata.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -54,13 +55,16 @@ def _with_folders(settings: Settings, chosen: dict[str, Path]) -> Settings:
 
 def _parameter(field: "Field[Any]", hint: Any) -> inspect.Parameter:
     about = field.metadata
-    if field.default is MISSING:
+    if field.default is MISSING and not about.get("option"):
         declared = typer.Argument(help=about["help"], metavar=about.get("metavar", field.name.upper()))
         default = inspect.Parameter.empty
     else:
         flags = [f"--{field.name.replace('_', '-')}"] + ([about["short"]] if "short" in about else [])
-        declared = typer.Option(*flags, help=about["help"], show_default=field.default not in (None, ""))
-        default = field.default
+        required = field.default is MISSING
+        declared = typer.Option(
+            *flags, help=about["help"], show_default=not required and field.default not in (None, "")
+        )
+        default = inspect.Parameter.empty if required else field.default
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, declared]
     )

@@ -41,13 +41,15 @@ class Display:
         self.ended = False
 
     def __enter__(self) -> "Display":
-        self._bar.start()
+        if self._console.is_terminal:
+            self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        if self._console.is_terminal:
+            self._bar.stop()  # without a terminal it would leave an empty line
 
     @singledispatchmethod
     def show(self, event: events.Event) -> None:
@@ -88,6 +90,10 @@ class Display:
     def _(self, event: events.Saved) -> None:
         if not event.what.startswith("copy"):
             self._line(f"wrote {_plain(str(event.path))}  ({event.what})")
+
+    @show.register
+    def _(self, event: events.Published) -> None:
+        self._line(f"published: {_plain(event.url)}")
 
     @show.register
     def _(self, event: events.Previewed) -> None:
