@@ -8,6 +8,7 @@ How other programs are used: reference trainers.md §3, "Prompt syntax of consum
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from huggingface_hub import ModelCardData
 
@@ -16,6 +17,9 @@ from pseudoword._version import __version__
 _TAGS = {"sd1": "stable-diffusion", "sd2": "stable-diffusion", "sdxl": "stable-diffusion-xl"}
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _TWO_ENCODERS = 2
+A1111, COMFY, INVOKE, DIFFUSERS = "A1111 / Forge", "ComfyUI", "InvokeAI", "diffusers"
+PROGRAMS: Final = (A1111, COMFY, INVOKE, DIFFUSERS)
+"""As `embeddings.readers` calls them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,10 @@ class CardFacts:
     prompt: str | None = None
     licence: str | None = None
     samples: tuple[Sample, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Programs that do not read this file, by their names in `PROGRAMS`, and why."""
+    provisos: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What to know about programs that read it partly."""
 
 
 def model_card(card: CardFacts) -> str:
@@ -111,19 +119,26 @@ pseudoword generate "{prompt}"{_model_option(card)}
 ```"""
     if card.family not in _TAGS:
         return f"{ours}\n\nOther programs have no model of this family."
-    return "\n\n".join(
-        [
-            ours,
-            f"**AUTOMATIC1111, Forge**: put `{card.file}` into the folder `embeddings` and write `{card.name}`.",
-            f"**ComfyUI**: put `{card.file}` into `models/embeddings` and write `embedding:{card.name}`.",
-            f"**InvokeAI**: add `{card.file}` in the model manager and write `<{card.name}>`.",
-            f"**diffusers**\n\n```python\n{_diffusers(card, prompt)}\n```",
-        ]
-    )
+    ways = {
+        A1111: f"put `{card.file}` into the folder `embeddings` and write `{card.name}`.",
+        COMFY: f"put `{card.file}` into `models/embeddings` and write `embedding:{card.name}`.",
+        INVOKE: f"add `{card.file}` in the model manager and write `<{card.name}>`.",
+        DIFFUSERS: f"\n\n```python\n{_diffusers(card, prompt)}\n```",
+    }
+    return "\n\n".join([ours, *(_way(card, program, way) for program, way in ways.items())])
+
+
+def _way(card: CardFacts, program: str, way: str) -> str:
+    if program in card.refused:
+        return f"**{program}** does not read this file: {card.refused[program]}."
+    proviso = f" ({card.provisos[program]})" if program in card.provisos else ""
+    return f"**{program}**{proviso}: {way}".replace(": \n", "\n")
 
 
 def _model_option(card: CardFacts) -> str:
-    return f" --model {card.base_model}" if is_hub_id(card.base_model) else ""
+    if card.family == "bundled":
+        return ""
+    return f" --model {card.base_model if is_hub_id(card.base_model) else 'MODEL'}"
 
 
 def _diffusers(card: CardFacts, prompt: str) -> str:

@@ -102,7 +102,8 @@ def _taken(offer: Offer, words: list[RemoteFile]) -> RemoteFile:
 
 def _second_of(first: RemoteFile, others: tuple[RemoteFile, ...]) -> RemoteFile | None:
     """The file with the vectors of SDXL's second text encoder, as diffusers' trainer calls it."""
-    return next((file for file in others if _stem(file) == f"{_stem(first)}_2"), None)
+    second = re.sub(r"(-steps-\d+)?$", r"_2\1", _stem(first), count=1)
+    return next((file for file in others if _stem(file) == second), None)
 
 
 def _is_generic(file: RemoteFile) -> bool:

@@ -9,14 +9,14 @@ from typing import Final
 
 from PIL import Image
 
-from pseudoword.embeddings import FileEmbedding, read_embeddings
+from pseudoword.embeddings import FileEmbedding, read_embeddings, readers
 from pseudoword.errors import BadFile, BadOption, BadPictures, NameTaken
 from pseudoword.events import Event, Progress, Published, Saved, Warned
 from pseudoword.families import describe
 from pseudoword.files import atomic_write, sha256
 from pseudoword.generation.infotext import read_infotext
 from pseudoword.hub import PATIENCE, Patience, Wire
-from pseudoword.hub.card import CardFacts, Sample, is_hub_id, model_card
+from pseudoword.hub.card import DIFFUSERS, PROGRAMS, CardFacts, Sample, is_hub_id, model_card
 from pseudoword.hub.options import PublishOptions
 from pseudoword.hub.upload import check_repo_id, check_target, upload
 from pseudoword.library.walk import find_files
@@ -132,6 +132,7 @@ def _card(options: PublishOptions, path: Path, found: FileEmbedding, pictures: t
         raise BadOption(f"--base-model {options.base_model!r}", expected="owner/name of a model of the hub")
     known = embedding.provenance.to_plain()
     facts = {name.replace("_", " "): value for name, value in known.items() if name not in _NOT_TOLD}
+    readings = [one for one in readers.readings(found, Path(path.name)) if one.program in PROGRAMS]
     samples = tuple(Sample(file=f"images/{picture.name}", prompt=_prompt_of(picture)) for picture in pictures)
     return CardFacts(
         name=embedding.name,
@@ -147,6 +148,8 @@ def _card(options: PublishOptions, path: Path, found: FileEmbedding, pictures: t
         prompt=options.prompt or next((sample.prompt for sample in samples if sample.prompt), None),
         licence=options.licence,
         samples=samples,
+        refused={one.program: one.why for one in readings if one.reads == readers.NO},
+        provisos={one.program: one.why for one in readings if one.reads == readers.PARTLY and one.program != DIFFUSERS},
     )
 
 

@@ -3,7 +3,7 @@
 Invariant of a download: a file is seen in the folder only after its size and hash were checked and the safe reader
 read it. Its bytes are those of the service, so its hash stays the one that infotexts and services know; where it
 came from stands beside it in NAME.origin.json, which the library does not look at. The one exception is a pair of
-files for SDXL, which is joined to one file, since no other program pairs files by name.
+files for SDXL, which is joined to one file, since A1111 and ComfyUI read no pairs.
 """
 
 import hashlib
