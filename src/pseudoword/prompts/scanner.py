@@ -13,7 +13,7 @@ _PLAIN = re.compile(r"[^\\()\[\]:|#<]+")
 _SIGNS: dict[str, Kind] = {"(": "(", ")": ")", "[": "[", "]": "]", ":": ":", "|": "|"}
 _NETWORK_TYPE = re.compile(r"<(\w+):")
 _CALL = "embedding"
-_NAME = re.compile(r"(?:\\.|[^\s,()\[\]:|\\<>#])+", re.DOTALL)
+_NAME = re.compile(r"(?!\\<)(?:\\.|[^\s,()\[\]:|\\<>#])+", re.DOTALL)
 _NUMBER_NAME = re.compile(r"[+-]?[\d.]+")
 _SENTENCE_END = ".;!?"
 
