@@ -1,6 +1,7 @@
 """Weights in prompts: the numbers of a1111.md §2.1, and a slow second implementation that multiplies ranges."""
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
@@ -113,32 +114,25 @@ def test_mode_none_takes_everything_for_text():
 def ranges(text):
     """The rules of the reference, word for word: a list of letters whose ranges are multiplied."""
     parts = re.findall(r":\s*[+-]?\d+\.?\d*\s*\)|\\[()\[\]\\]|\\|[^\\()\[\]:]|[()\[\]:]", text)
-    letters, rounds, squares = [], [], []
-
-    def multiply(start, factor):
-        for letter in letters[start:]:
-            letter[1] *= factor
-
+    letters, opened = [], {"(": [], "[": []}
     for part in parts:
-        if part.startswith("\\"):
-            letters += [[letter, 1.0] for letter in part[1:]]
-        elif part == "(":
-            rounds.append(len(letters))
-        elif part == "[":
-            squares.append(len(letters))
-        elif len(part) > 1 and rounds:
-            multiply(rounds.pop(), float(part[1:-1]))
-        elif part == ")" and rounds:
-            multiply(rounds.pop(), 1.1)
-        elif part == "]" and squares:
-            multiply(squares.pop(), 1 / 1.1)
+        kind = {"]": "["}.get(part, "(" if part.endswith(")") and part[0] != "\\" else None)
+        if part in opened:
+            opened[part].append(len(letters))
+        elif kind and opened[kind]:
+            factor = {")": 1.1, "]": 1 / 1.1}.get(part) or float(part[1:-1])
+            multiply(letters[opened[kind].pop() :], factor)
         else:
-            letters += [[letter, 1.0] for letter in part]
-    for start in rounds:
-        multiply(start, 1.1)
-    for start in squares:
-        multiply(start, 1 / 1.1)
+            letters += [[letter, 1.0] for letter in part.removeprefix("\\")]
+    for kind, factor in (("(", 1.1), ("[", 1 / 1.1)):
+        for start in opened[kind]:
+            multiply(letters[start:], factor)
     return letters
+
+
+def multiply(letters, factor):
+    for letter in letters:
+        letter[1] *= factor
 
 
 @example("(a [b) (c]:2)")
@@ -159,5 +153,5 @@ def test_neighbouring_texts_never_have_equal_weights(text):
     found = pieces(text)
     assert all(
         not (isinstance(left, Text) and isinstance(right, Text) and left.weight == right.weight)
-        for left, right in zip(found, found[1:], strict=False)
+        for left, right in pairwise(found)
     )

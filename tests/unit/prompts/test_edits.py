@@ -145,7 +145,7 @@ def groups_by_grammar(text):
 
 
 @settings(max_examples=150)
-@given(st.lists(st.sampled_from(list("[[[]]]()::||a5 ") + [".5", "\\:", "\\|", ":5]"]), max_size=11))
+@given(st.lists(st.sampled_from([*"[[[]]]()::||a5 ", ".5", "\\:", "\\|", ":5]"]), max_size=11))
 def test_a_grammar_finds_the_same_groups(parts):
     text = "".join(parts)
     tokens, _ = scan(text)

@@ -88,8 +88,8 @@ def test_a_network_that_is_left_out_is_told_with_its_column():
     ]
 
 
-ALPHABET = list("()[]:|\\#<>a1.,\n ") + [
-    "AND", " AND ", "BREAK", "embedding:", "<embedding:x>", "<lora:y:1>", ":1.5)", ":0.5]", "é", ":2", "\U0001f600",
+ALPHABET = [
+    *"()[]:|\\#<>a1.,\n ", "AND", " AND ", "BREAK", "embedding:", "<embedding:x>", "<lora:y:1>", ":1.5)", ":0.5]", "é", ":2", "\U0001f600",
 ]  # fmt: skip
 PROMPTS = st.lists(st.sampled_from(ALPHABET), max_size=40).map("".join)
 
@@ -113,13 +113,15 @@ def bare(read):
 WEIGHTS = st.floats(-100, 100).filter(lambda w: w not in (1, 0)) | st.just(1.0)
 TEXTS = st.text(alphabet="ab ()[]:|\\#<>,.1BREAK AND", min_size=1, max_size=12).map(str.strip).filter(bool)
 
+NAMES = st.sampled_from(["foo", "a b", "x:y", "(z)"])
+
 
 @given(
     st.lists(
-        st.builds(Text, TEXTS, WEIGHTS) | st.builds(Word, st.sampled_from(["foo", "a b", "x:y", "(z)"]), WEIGHTS) | st.just(Break()),
+        st.builds(Text, TEXTS, WEIGHTS) | st.builds(Word, NAMES, WEIGHTS) | st.just(Break()),
         max_size=8,
     )
-)  # fmt: skip
+)
 def test_pieces_that_are_printed_read_as_the_same_pieces(pieces):
     pieces = [
         piece
