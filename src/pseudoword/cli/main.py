@@ -9,6 +9,9 @@ from pseudoword.cli.compare import compare
 from pseudoword.cli.demo import demo
 from pseudoword.cli.generate import generate
 from pseudoword.cli.info import info
+from pseudoword.cli.inspect import inspect
+from pseudoword.cli.library import library
+from pseudoword.cli.merge import merge
 from pseudoword.cli.share import find, publish, pull
 from pseudoword.cli.train import resume, train
 
@@ -20,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, resume, generate, compare, info, find, pull, publish, demo):
+for command in (train, resume, generate, compare, info, inspect, merge, library, find, pull, publish, demo):
     app.command()(command)
 
 

@@ -32,6 +32,8 @@ class Provenance:
     """Optimiser steps that were made."""
     initial_text: str | None = None
     """Words whose vectors it began with."""
+    expression: str | None = None
+    """What it was merged from, as `pseudoword merge` was told."""
     num_pictures: int | None = None
     created: str | None = None
     """ISO 8601 date and time."""

@@ -226,7 +226,7 @@ def readings(found: FileEmbedding, path: Path, *, several: bool = False) -> tupl
 
 
 def _reading(program: str, found: FileEmbedding, path: Path, *, several: bool) -> Reading:
-    if misfit := _misfit(found):
+    if misfit := _misfit(program, found):
         return Reading(program=program, reads=NO, why=misfit)
     rule = RULES[found.layout][program]
     reads, why = rule(found) if callable(rule) else rule
@@ -234,19 +234,22 @@ def _reading(program: str, found: FileEmbedding, path: Path, *, several: bool) -
         reads, why = _SEVERAL_WORDS[program]
     if reads != NO and (closed := _closed(program, found.container, path.suffix.lower())):
         reads, why = NO, closed
-    fix = "" if reads == YES else _fix(program, found, path)
+    fix = "" if reads == YES else _fix(program, found, path, several=several)
     return Reading(program=program, reads=reads, why=why, fix=fix)
 
 
-def _misfit(found: FileEmbedding) -> str:
-    """Why no program at all has a use for these vectors, if that is so."""
-    if found.family == "bundled":
-        return "made for the model that ships with pseudoword"
-    if found.family == "unknown":
-        return "no model of its has vectors of this width"
+def _misfit(program: str, found: FileEmbedding) -> str:
+    """Why a program has no use for these vectors in whatever file; empty if it may have.
+
+    diffusers alone takes a model of any width, ours among them.
+    """
     if found.candidates == ("ldm",):
         return "made for the first latent diffusion model (LDM-BERT)"
-    return ""
+    if program == DIFFUSERS:
+        return ""
+    if found.family == "bundled":
+        return "made for the model that ships with pseudoword"
+    return "no model of its has vectors of this width" if found.family == "unknown" else ""
 
 
 def _closed(program: str, container: str, suffix: str) -> str:
@@ -262,12 +265,12 @@ def _closed(program: str, container: str, suffix: str) -> str:
     return ""
 
 
-def _fix(program: str, found: FileEmbedding, path: Path) -> str:
+def _fix(program: str, found: FileEmbedding, path: Path, *, several: bool) -> str:
     layout = _layout_for(program, found)
     if not layout:
         return ""
-    out = Path("converted") / f"{found.embedding.name}.safetensors"
-    return f"pseudoword convert {shlex.quote(str(path))} {shlex.quote(str(out))} --layout {layout}"
+    out = "converted/" if several else str(Path("converted") / f"{found.embedding.name}.safetensors")
+    return f"pseudoword convert {shlex.quote(str(path))} {shlex.quote(out)} --layout {layout}"
 
 
 def _layout_for(program: str, found: FileEmbedding) -> str:
@@ -277,6 +280,6 @@ def _layout_for(program: str, found: FileEmbedding) -> str:
         return "sdxl-pair" if program == DIFFUSERS else "sdxl"
     if found.layout == "flux" and program == COMFY:
         return "flux"
-    if len(slots) == 1 and _ONE_ENCODER & set(found.candidates):
-        return "diffusers" if program == DIFFUSERS else "emb_params"
-    return ""
+    if len(slots) == 1 and program == DIFFUSERS:
+        return "diffusers"
+    return "emb_params" if len(slots) == 1 and _ONE_ENCODER & set(found.candidates) else ""

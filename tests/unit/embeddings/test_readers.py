@@ -109,14 +109,24 @@ def test_several_words_in_one_file():
     found = made("a1111", TORCH, key="*")
     reads = [reading.reads for reading in readings(found, Path("w.pt"), several=True)]
     assert reads == ["no", "partly", "partly", "no", "no", "partly"]
+    fixes = {r.fix for r in readings(found, Path("w.pt"), several=True)}
+    assert fixes == {f"pseudoword convert w.pt converted/ --layout {layout}" for layout in ("emb_params", "diffusers")}
 
 
-@pytest.mark.parametrize("family", ["bundled", "unknown", "ldm"])
-def test_words_for_models_that_no_program_has_are_read_by_none_and_no_conversion_helps(family):
+@pytest.mark.parametrize("family", ["bundled", "unknown"])
+def test_words_for_models_of_other_widths_are_for_diffusers_alone_which_takes_any_model(family):
     found = made("emb_params", slots=("clip_l",), key="emb_params", family=family)
     for reading in readings(found, Path("w.safetensors")):
-        assert (reading.reads, reading.fix) == ("no", "")
-        assert reading.why
+        if reading.program == "diffusers":
+            assert (reading.reads, reading.fix.split()[-1]) == ("partly", "diffusers")
+        else:
+            assert (reading.reads, reading.fix) == ("no", "")
+            assert reading.why
+
+
+def test_words_for_the_first_latent_diffusion_model_are_read_by_none():
+    found = made("original", TORCH, slots=("bert",), key="*", family="ldm")
+    assert {(r.reads, r.fix) for r in readings(found, Path("w.pt"))} == {("no", "")}
 
 
 def test_flux_files_are_mended_for_comfyui_whose_key_differs_from_the_trainers():
