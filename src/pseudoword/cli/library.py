@@ -1,6 +1,7 @@
 """`pseudoword library`."""
 
 import json
+from collections.abc import Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,13 +43,17 @@ def _show(shelf: "Shelf") -> None:
 
     console = Console(highlight=False)
     against = f", for {shown(shelf.model)}" if shelf.model else ""
-    counts = f"{len(shelf.loaded)} words, {len(shelf.skipped)} files skipped"
+    counts = f"{_count(shelf.loaded, 'word')}, {_count(shelf.skipped, 'file')} skipped"
     console.print(f"[bold]{shown(shelf.folder)}[/]{against}: {counts}", soft_wrap=True)
     if shelf.loaded:
         console.print(_loaded(shelf))
     if shelf.skipped:
         console.print(_skipped(shelf))
     _show_doubles(console, shelf)
+
+
+def _count(things: Sized, name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
 
 
 def _table(*columns: str) -> "Table":

@@ -19,4 +19,5 @@ def merge(options: MergeOptions, settings: Settings) -> None:
     for note in merged.notes:
         typer.echo(f"note: {note}", err=True)
     slots = ", ".join(f"{slot} {width}" for slot, width in merged.embedding.widths.items())
-    typer.echo(f"wrote {merged.path}  ({merged.embedding.num_vectors} vectors, {slots})")
+    number = merged.embedding.num_vectors
+    typer.echo(f"wrote {merged.path}  ({number} vector{'' if number == 1 else 's'}, {slots})")

@@ -47,8 +47,8 @@ def header_fields(embedding: Embedding) -> dict[str, str]:
 
 def from_header(metadata: Mapping[str, str]) -> Provenance:
     """Provenance from a safetensors header; fields of unknown shape are left out."""
-    plain = {key: _unquoted(metadata[key]) for key in (_STEP, _HASH, _MODEL) if key in metadata}
-    return from_fields({**plain, OURS: _unquoted(metadata.get(OURS, ""))})
+    plain = {key: unquoted(metadata[key]) for key in (_STEP, _HASH, _MODEL) if key in metadata}
+    return from_fields({**plain, OURS: unquoted(metadata.get(OURS, ""))})
 
 
 def from_fields(fields: Mapping[str, object]) -> Provenance:
@@ -66,7 +66,7 @@ def _whole(step: object) -> object:
     return step
 
 
-def _unquoted(text: object) -> object:
+def unquoted(text: object) -> object:
     """A header's text, decoded where it is itself a JSON text or mapping."""
     if not isinstance(text, str) or text[:1] not in ('"', "{"):
         return text

@@ -19,6 +19,8 @@ class FileEmbedding:
     notebook | flux | per-layer | lora-bundle."""
     inner_key: str | None = None
     """The key or token that the file itself has for it, where there is exactly one."""
+    own_name: str | None = None
+    """The name that the file itself gives to a lone embedding, which need not be what is typed; None: it gives none."""
     dtypes: Mapping[str, str] = field(default_factory=dict[str, str])
     """Slot → number type as stored: float32, float16, bfloat16, float64, …."""
     family: str

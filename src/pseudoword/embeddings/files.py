@@ -1,10 +1,11 @@
 """Reading embedding files: container → raw mapping → layout → Embedding. Content alone counts, never the suffix."""
 
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from pseudoword.embeddings._provenance import from_fields, from_header
+from pseudoword.embeddings._provenance import from_fields, from_header, unquoted
 from pseudoword.embeddings.containers import Raw, container_of, safetensors_file
 from pseudoword.embeddings.embedding import Embedding, Provenance
 from pseudoword.embeddings.file_embedding import FileEmbedding
@@ -111,19 +112,21 @@ def _from_raw(raw: Raw, container: str, stem: str, label: str, *, is_picture: bo
     try:
         found = find_all(raw.value)
         names = _card_names(found, stem) if is_picture else _names(found, stem)
-        provenance = [_provenance(raw, one) for one in found]
-        return tuple(
-            _file_embedding(one, name, container, known)
-            for one, name, known in zip(found, names, provenance, strict=True)
-        )
+        read = [_file_embedding(one, name, container, raw) for one, name in zip(found, names, strict=True)]
+        return (replace(read[0], own_name=_own_name(raw, found[0])),) if len(read) == 1 else tuple(read)
     except BadFile as problem:
         raise BadFile(f"{label}: {problem.got}", expected=problem.expected, next_move=problem.next_move) from None
     except (ValueError, RuntimeError, TypeError, NotImplementedError) as problem:
         raise BadFile(f"{label}: {problem}", next_move="Use another file; this one is damaged") from problem
 
 
-def _file_embedding(found: Found, name: str, container: str, provenance: Provenance) -> FileEmbedding:
-    embedding = Embedding(name=name, vectors=found.tables, provenance=provenance)
+def _own_name(raw: Raw, found: Found) -> str | None:
+    name = unquoted(raw.metadata["name"]) if raw.metadata and "name" in raw.metadata else found.fields.get("name")
+    return name if isinstance(name, str) and 0 < len(name) <= _MAX_NAME else None
+
+
+def _file_embedding(found: Found, name: str, container: str, raw: Raw) -> FileEmbedding:
+    embedding = Embedding(name=name, vectors=found.tables, provenance=_provenance(raw, found))
     family, candidates = family_of_file(embedding.widths, bare=found.bare)
     notes = found.notes
     if family == UNKNOWN:

@@ -138,7 +138,7 @@ def _assemble(known: dict[str, _Read], revision: int) -> Snapshot:
             entries[trigger] = outcome
         else:
             reason = f"the word {trigger!r} is taken by {first}; rename one of the two"
-            skipped.append(Skipped(path=outcome.path, reason=reason))
+            skipped.append(Skipped(path=outcome.path, reason=reason, taken_by=first))
     return Snapshot(revision=revision, entries=MappingProxyType(entries), skipped=tuple(skipped))
 
 

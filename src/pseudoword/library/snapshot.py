@@ -31,6 +31,8 @@ class Skipped:
     path: Path
     reason: str
     """In words, for the user."""
+    taken_by: Path | None = None
+    """The file that has its word already, where that is the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

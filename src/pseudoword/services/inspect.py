@@ -118,12 +118,12 @@ def as_plain(one: Inspected) -> dict[str, object]:
 
 def usual_norms(one: Inspected, vocabulary: Vocabulary | None) -> dict[str, float]:
     """Slot → median length of the vocabulary's own vectors: of the model given, else of the family where known."""
-    if vocabulary is not None:
-        own = vocabulary.widths()
-        medians = vocabulary.median_norms()
-        return {slot: medians[slot] for slot, facts in one.tables.items() if own.get(slot) == facts.width}
     known = [FAMILIES[key].vocabulary_norms for key in one.found.candidates if key in FAMILIES]
-    return {slot: norm for norms in known for slot, norm in norms.items() if slot in one.tables}
+    usual = {slot: norm for norms in known for slot, norm in norms.items() if slot in one.tables}
+    if vocabulary is None:
+        return usual
+    own, medians = vocabulary.widths(), vocabulary.median_norms()
+    return {**usual, **{slot: medians[slot] for slot, facts in one.tables.items() if own.get(slot) == facts.width}}
 
 
 Near = list[list[tuple[str, float]]]

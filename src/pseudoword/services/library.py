@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pseudoword.embeddings import Embedding
@@ -67,10 +67,15 @@ def look_through(settings: Settings, model: str | None = None) -> Shelf:
         model=name,
         widths=widths,
         loaded=loaded,
-        skipped=tuple(sorted((*snapshot.skipped, *wrong), key=lambda skip: str(skip.path))),
+        skipped=tuple(sorted((*map(_plainly, snapshot.skipped), *wrong), key=lambda skip: str(skip.path))),
         collisions=_collisions(snapshot),
         duplicates=_duplicates(snapshot.entries.values()),
     )
+
+
+def _plainly(skip: Skipped) -> Skipped:
+    """The reason without the file's name before it, since both are shown side by side."""
+    return replace(skip, reason=skip.reason.removeprefix(f"{skip.path.name}: "))
 
 
 def misfit_reason(embedding: Embedding, widths: Mapping[str, int]) -> str:
@@ -146,9 +151,7 @@ def _holds(path: Path, embedding: Embedding) -> bool:
     except BadFile:
         return False  # changed or removed since it was listed
     return any(
-        one.embedding.same_vectors(embedding)
-        for one in found
-        if _folded(one.embedding.name) == _folded(embedding.name)
+        one.embedding.same_vectors(embedding) for one in found if _folded(one.embedding.name) == _folded(embedding.name)
     )
 
 

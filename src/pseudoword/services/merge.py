@@ -1,6 +1,7 @@
 """Make a word out of others: parse the expression, fetch what it names, work it out, write the result."""
 
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -161,14 +162,13 @@ class _Sources:
 
 
 def _only(found: tuple[FileEmbedding, ...], path: Path) -> Embedding:
-    if len(found) > 1:
-        words = ", ".join(one.embedding.name for one in found)
-        raise BadFile(
-            f"{path} holds {len(found)} words ({words})",
-            expected="a file with one",
-            next_move="Put it into the embeddings folder and write the word's name instead",
-        )
-    return found[0].embedding
+    if len(found) == 1:
+        return found[0].embedding
+    raise BadFile(
+        f"{path} holds {len(found)} words ({', '.join(one.embedding.name for one in found)})",
+        expected="a file with one",
+        next_move=f"Split it: pseudoword convert {shlex.quote(str(path))} FOLDER/",
+    )
 
 
 def _lengths(tables: arithmetic.Tables, options: MergeOptions, sources: _Sources) -> dict[str, float]:
