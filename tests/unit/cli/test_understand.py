@@ -25,13 +25,17 @@ def run(tmp_path, monkeypatch):
 @pytest.fixture
 def two_files(run, tmp_path):
     tables = {"string_to_param": {"*": torch.full((2, 768), 0.01)}, "name": "mignon", "step": 19500}
-    torch.save({**tables, "sd_checkpoint": "45dee52b", "sd_checkpoint_name": "wd-1.2"}, tmp_path / "embeddings/mignon.pt")
+    torch.save(
+        {**tables, "sd_checkpoint": "45dee52b", "sd_checkpoint_name": "wd-1.2"}, tmp_path / "embeddings/mignon.pt"
+    )
     save_file({"<cat-toy>": torch.ones(3, 256)}, tmp_path / "embeddings/cat-toy.safetensors")
 
 
 def test_json_is_one_array_over_all_files_and_errors_go_elsewhere(run, two_files, tmp_path):
     (tmp_path / "notes.json").write_text("{}")
-    result = run("inspect", "--json", "embeddings/mignon.pt", "notes.json", "nowhere.pt", "embeddings/cat-toy.safetensors")
+    result = run(
+        "inspect", "--json", "embeddings/mignon.pt", "notes.json", "nowhere.pt", "embeddings/cat-toy.safetensors"
+    )
     assert result.exit_code == 2
     assert [one["trigger"] for one in json.loads(result.stdout)] == ["mignon", "cat-toy"]
     lines = result.stderr.splitlines()
@@ -57,7 +61,13 @@ def test_the_page_for_people_is_at_most_80_columns_wide(run, two_files):
     assert result.exit_code == 0, result.output
     assert max(len(line.rstrip()) for line in result.output.splitlines()) <= 80
     text = " ".join(result.output.split())
-    for words in ("made for SD1.x", "trained on wd-1.2 [45dee52b]", "steps 19500", "2 × 768 float32", "vocabulary: 0.4"):
+    for words in (
+        "made for SD1.x",
+        "trained on wd-1.2 [45dee52b]",
+        "steps 19500",
+        "2 × 768 float32",
+        "vocabulary: 0.4",
+    ):
         assert words in text
     for program in ("A1111 / Forge", "ComfyUI", "InvokeAI", "SD.Next", "diffusers", "kohya"):
         assert text.count(program) >= 2

@@ -157,7 +157,11 @@ def test_a_file_with_three_words_gives_three_objects_of_one_file(tmp_path):
     save_file(words, tmp_path / "three.safetensors")
     found = plain(tmp_path / "three.safetensors")
     assert {one["file"] for one in found} == {str(tmp_path / "three.safetensors")}
-    assert {one["inner_key"]: one["vectors"]["clip_l"]["num_vectors"] for one in found} == {"<w1>": 1, "<w2>": 2, "<w3>": 3}
+    assert {one["inner_key"]: one["vectors"]["clip_l"]["num_vectors"] for one in found} == {
+        "<w1>": 1,
+        "<w2>": 2,
+        "<w3>": 3,
+    }
     assert len({one["hash"]["sha256"] for one in found}) == 1
     assert len({one["hash"]["a1111"] for one in found}) == 3
     readers = {reading.program: reading.reads for reading in inspect_file(tmp_path / "three.safetensors")[0].readings}

@@ -1,6 +1,9 @@
 """The embeddings folder as a list: loaded, skipped with a reason, taken names, the same vectors twice."""
 
+import hashlib
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -57,8 +60,6 @@ def test_words_for_another_model_are_skipped_with_both_families_in_words(folder)
 
 
 def test_the_model_is_known_by_its_configuration_alone(folder, tiny_folder, tmp_path):
-    import shutil
-
     copy = tmp_path / "sd1-like"
     shutil.copytree(tiny_folder("sd1"), copy)
     for weights in copy.rglob("*.safetensors"):
@@ -89,11 +90,8 @@ def test_the_same_vectors_under_two_names(folder):
 
 
 def test_hashes_are_those_of_the_files(folder):
-    import hashlib
-
     for one in plain(folder)["loaded"]:
-        with open(one["file"], "rb") as file:
-            digest = hashlib.sha256(file.read()).hexdigest()
+        digest = hashlib.sha256(Path(one["file"]).read_bytes()).hexdigest()
         assert (one["sha256"], one["short"]) == (digest, digest[:12])
 
 

@@ -118,7 +118,11 @@ def test_families_do_not_mix_and_nothing_is_written(folder):
         merged("new", "word + 'a cat'", folder)
     with pytest.raises(WrongFamily, match="--norm"):
         merged("new", "word", folder, rescale=True)
-    assert sorted(file.name for file in folder.iterdir()) == ["other.safetensors", "wide.safetensors", "word.safetensors"]
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "other.safetensors",
+        "wide.safetensors",
+        "word.safetensors",
+    ]
 
 
 @pytest.mark.parametrize(
