@@ -46,6 +46,7 @@ def write_tiny_model(kind: str, folder: Path, *, whole_vocabulary: bool = False)
             latent_channels=4,
             norm_num_groups=4,
             sample_size=64,
+            scaling_factor=0.13025 if kind == "sdxl" else 0.18215,
         ).save_pretrained(folder / "vae")
     _write_json(folder / "scheduler" / "scheduler_config.json", _scheduler_config(kind))
     pipeline = f"StableDiffusion{'XL' if kind == 'sdxl' else ''}{'Inpaint' if masks else ''}Pipeline"
@@ -112,7 +113,6 @@ def _scheduler_config(kind: str) -> dict[str, Any]:
         "num_train_timesteps": 1000,
         "prediction_type": "v_prediction" if kind == "sd2" else "epsilon",
         "steps_offset": 1,
-        "timestep_spacing": "leading",
         "clip_sample": False,
         "set_alpha_to_one": False,
     }

@@ -74,6 +74,13 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def old_hash(path: Path) -> str:
+    """A1111's first model hash: eight digits of the sha256 of 65,536 bytes from byte 1,048,576 on."""
+    with path.open("rb") as handle:
+        handle.seek(1 << 20)
+        return hashlib.sha256(handle.read(1 << 16)).hexdigest()[:8]
+
+
 class HashCache:
     """sha256 by (path, size, mtime_ns), kept in a JSON file so that large files are hashed once."""
 

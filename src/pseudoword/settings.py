@@ -8,6 +8,8 @@ from typing import Final
 
 DEVICES: Final = ("auto", "cuda", "mps", "cpu")
 PRECISIONS: Final = ("auto", "fp32", "bf16", "fp16")
+PREDICTIONS: Final = ("auto", "epsilon", "v")
+MEMORY_MODES: Final = ("normal", "medium", "low")
 
 
 def _default_cache() -> Path:

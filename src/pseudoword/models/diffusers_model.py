@@ -4,14 +4,14 @@ Nothing here has a gradient of its own: `requires_grad` is off everywhere, so a 
 gradients only and ends at the UNet's first cross-attention.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from pseudoword.families import Family
-from pseudoword.models.protocols import Conditioning, NoiseSchedule, TextEncoder
+from pseudoword.models.protocols import Conditioning, ModelHashes, NoiseSchedule, TextEncoder
 
 _MAX_PLAIN_TOKENS = 256
 """Up to so many latent positions CPU attention is quicker written out than fused (docs/experiments.md)."""
@@ -22,7 +22,7 @@ class DiffusersModel:
     """The one implementation of `protocols.BaseModel`."""
 
     name: str
-    hash: str
+    hashes: ModelHashes
     source: str
     family: Family
     encoders: tuple[TextEncoder, ...]
@@ -35,6 +35,11 @@ class DiffusersModel:
     zeros_for_empty: bool
     masked: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict[tuple[int, int], torch.Tensor], repr=False)
     """Remembered by `_all_masked`, by latent size."""
+
+    @property
+    def hash(self) -> str:
+        """Ten digits."""
+        return self.hashes.new
 
     @property
     def resolution(self) -> int:
@@ -117,20 +122,21 @@ class DiffusersModel:
         return getattr(self.vae.config, "shift_factor", None) or 0.0
 
 
-def prepare(module: Any, device: torch.device, dtype: torch.dtype) -> Any:
-    """The module frozen, in evaluation mode, on its device."""
-    return module.to(device=device, dtype=dtype).requires_grad_(False).eval()
+def freeze(modules: Iterable[Any]) -> None:
+    """Switch gradients and training behaviour off, in place."""
+    for module in modules:
+        module.requires_grad_(False).eval()
 
 
-def tune_unet(unet: Any, device: torch.device) -> Any:
-    """The same network laid out for speed on this device; its mathematics do not change."""
+def tune_unet(unet: Any, device: torch.device) -> None:
+    """Lay the network out for speed on this device, in place; its mathematics do not change."""
     if device.type != "cpu":
-        return unet
+        return
     from diffusers.models.attention_processor import AttnProcessor
 
     if _most_attention_tokens(unet.config) <= _MAX_PLAIN_TOKENS:
         unet.set_attn_processor(AttnProcessor())
-    return unet.to(memory_format=torch.channels_last)
+    unet.to(memory_format=torch.channels_last)
 
 
 def _most_attention_tokens(config: Any) -> int:

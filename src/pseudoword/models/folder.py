@@ -1,4 +1,4 @@
-"""Finds a model: the one that ships, a folder in diffusers' layout, or a repository on the Hugging Face hub."""
+"""Finds a model: one that ships, a file, a folder in diffusers' layout, or a repository on the Hugging Face hub."""
 
 import json
 import re
@@ -61,6 +61,12 @@ class ModelFolder:
         )
 
 
+def find_checkpoint(source: str) -> Path | None:
+    """The file behind these words, where they name one."""
+    path, exists = look(source)
+    return path if source not in BUNDLED_MODELS and exists and path.is_file() else None
+
+
 def find_model(source: str) -> ModelFolder:
     """The folder behind the name of a bundled model, a path or a hub id.
 
@@ -69,20 +75,15 @@ def find_model(source: str) -> ModelFolder:
     """
     if source in BUNDLED_MODELS:
         return _checked(_shipped(source), source)
-    path, exists = _look(source)
+    path, exists = look(source)
     if exists and path.is_dir():
         return _checked(path, path.resolve().name)
-    if exists:
-        raise BadModel(
-            f"{source} is a single file",
-            expected=f"a folder in diffusers' layout (with model_index.json), a hub id, {' or '.join(BUNDLED_MODELS)}",
-            next_move="Convert the checkpoint to a folder with diffusers, then give the folder",
-        )
     if _HUB_ID.fullmatch(source):
         return _checked(_fetch(source), source.split("/")[1])
     raise BadModel(
         f"no model {source!r} here",
-        expected=f"{', '.join(BUNDLED_MODELS)}, a folder in diffusers' layout, or a hub id such as owner/name",
+        expected=f"{', '.join(BUNDLED_MODELS)}, a .safetensors or .ckpt file, a folder in diffusers' layout, "
+        "or a hub id such as owner/name",
         next_move="Check the path given to --model",
     )
 
@@ -91,7 +92,7 @@ def _shipped(name: str) -> Path:
     return Path(str(files("pseudoword"))) / "models" / name
 
 
-def _look(source: str) -> tuple[Path, bool]:
+def look(source: str) -> tuple[Path, bool]:
     """The path that the words may mean, and whether it is there."""
     try:
         path = Path(source).expanduser()

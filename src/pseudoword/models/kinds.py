@@ -25,8 +25,11 @@ def _any(pattern: str) -> Callable[[Names], bool]:
 
 
 def _is_embedding(names: Names) -> bool:
-    if {"emb_params", "string_to_param"} & names.keys() or set(names) == {"clip_g", "clip_l"}:
-        return True
+    return bool({"emb_params", "string_to_param"} & names.keys()) or set(names) == {"clip_g", "clip_l"}
+
+
+def _is_one_table(names: Names) -> bool:
+    """diffusers writes an embedding as one table under the word itself, whatever that is."""
     return len(names) == 1 and all(len(shape) <= 2 for shape in names.values())
 
 
@@ -48,6 +51,7 @@ _KINDS: tuple[tuple[str, Callable[[Names], bool]], ...] = (
     ("a text encoder", _any(r"text_model\.encoder\.|transformer\.resblocks\.|^shared\.weight$")),
     ("a hypernetwork", _any(r"^(320|640|768|1024|1280)$")),
     ("an upscaler", _any(r"^(conv_first|model\.0|body\.0|params_ema|RRDB_trunk\.0.*)\.?")),
+    ("an embedding", _is_one_table),
 )
 """The first that fits; whole checkpoints have been told apart before."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -70,6 +71,43 @@ class NoiseSchedule:
         return len(self.alphas_cumprod)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelHashes:
+    """What infotexts tell models apart by."""
+
+    sha256: str
+    """Of a file: of its whole content; of a folder: over its weight files' digests in the order of their paths."""
+    old: str = ""
+    """Eight digits: A1111's first rule, over 64 KiB of the file from its second MiB on; empty for a folder."""
+    vae: str = ""
+    """Ten digits of the autoencoder's sha256, where it is not the model's own."""
+    vae_name: str = ""
+    """File name of the autoencoder, where it is not the model's own."""
+
+    @property
+    def new(self) -> str:
+        """Ten digits, A1111's rule since January 2023."""
+        return self.sha256[:10]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a model's files hold, read and on the CPU, before it is decided how it is run."""
+
+    name: str
+    path: Path
+    encoders: tuple[TextEncoder, ...]
+    unet: Any
+    vae: Any
+    """None where the files have no autoencoder."""
+    scheduler_config: Mapping[str, Any]
+    """diffusers' keys; its `prediction_type` is `unknown` where the files do not say."""
+    zeros_for_empty: bool
+    hashes: ModelHashes
+    epsilon_size: int | None = None
+    """Latent edge to take instead of the UNet's own if it turns out to predict epsilon (SD2's two sizes)."""
+
+
 class BaseModel(Protocol):
     """A frozen text-to-image latent diffusion model."""
 
@@ -81,6 +119,11 @@ class BaseModel(Protocol):
     @property
     def hash(self) -> str:
         """First ten hex digits of the model's sha256 (for a folder: over its weight files' digests)."""
+        ...
+
+    @property
+    def hashes(self) -> ModelHashes:
+        """Both kinds of A1111's model hash, and the autoencoder's where another one was given."""
         ...
 
     @property

@@ -13,14 +13,18 @@ from typing import Any
 import torch
 
 from pseudoword.errors import BadModel
+from pseudoword.files import HashCache, old_hash
 from pseudoword.models.clip_tokenizer import END, VOCABULARY_SIZE, clip_tokenizer
 from pseudoword.models.keys import Place, open_clip_place, unet_place, vae_place
 from pseudoword.models.kinds import describe, family_key
-from pseudoword.models.protocols import TextEncoder
+from pseudoword.models.prediction import scheduler_settings
+from pseudoword.models.protocols import ModelHashes, Parts, TextEncoder
 from pseudoword.models.shapes import OPEN_CLIP, OPENAI, TextNames, text_config, unet_config, unet_levels, vae_config
 from pseudoword.models.weights import Weights, open_weights
 
 _EMA_START = "model_ema.diffusion_model"
+_SD2_BASE_SIZE = 64
+"""Latent edge of SD2's first models, which predict epsilon; those that predict v were trained on 96."""
 _OTHER_USES = {
     5: "a depth-to-image model",
     7: "an upscaling model",
@@ -109,6 +113,28 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """
     weights = open_weights(path)
     return Checkpoint(weights=weights, family=family_key(weights))
+
+
+def read_checkpoint(path: Path, dtype: torch.dtype, cache: HashCache) -> Parts:
+    """All parts on the CPU: the autoencoder in float32 (None if there is none), the others in `dtype`.
+
+    Raises:
+        BadModel: it is no whole checkpoint of SD1, SD2 or SDXL.
+        UnsafePickle: its pickle names something that is not on the allow-list.
+    """
+    checkpoint = open_checkpoint(path)
+    weights, family = checkpoint.weights, checkpoint.family
+    return Parts(
+        name=path.stem,
+        path=path,
+        encoders=make_encoders(checkpoint, dtype),
+        unet=make_unet(checkpoint, dtype),
+        vae=make_vae(weights, family) if checkpoint.has_vae else None,
+        scheduler_config=scheduler_settings(weights, family),
+        zeros_for_empty=family == "sdxl",
+        hashes=ModelHashes(sha256=cache.sha256(path), old=old_hash(path)),
+        epsilon_size=_SD2_BASE_SIZE if family == "sd2" else None,
+    )
 
 
 def make_unet(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:

@@ -48,10 +48,10 @@ def open_weights(path: Path) -> Weights:
         raise BadModel(f"{path} cannot be read ({problem.strerror or problem})") from problem
     if not start:
         raise BadModel(f"{path} is an empty file", expected=_WANTED, next_move="Download or copy it again")
+    if start[8:9] == b"{":  # first: a header's length may begin as a pickle does
+        return _open_safetensors(path, size)
     if is_zip(start) or is_legacy(start):
         return _open_torch(path)
-    if len(start) > 8 and start[8:9] == b"{":
-        return _open_safetensors(path, size)
     raise BadModel(f"{path} is {_describe(start)}", expected=_WANTED)
 
 

@@ -114,13 +114,6 @@ def test_a_source_that_is_no_model_is_named_with_the_next_move(source, words):
         find_model(source or "nowhere")
 
 
-def test_a_single_file_is_refused_with_what_to_give_instead(tmp_path):
-    file = tmp_path / "model.safetensors"
-    file.write_bytes(b"x")
-    with pytest.raises(BadModel, match=r"single file.*diffusers' layout"):
-        find_model(str(file))
-
-
 def test_a_folder_that_lacks_a_part_is_refused_by_the_parts_name(tiny_folder, tmp_path):
     copy = shutil.copytree(tiny_folder("sdxl"), tmp_path / "model")
     shutil.rmtree(copy / "text_encoder_2")
