@@ -64,7 +64,26 @@ def _own(module: Any, name: str) -> Tensors:
 
 def unet_state(unet: Any) -> Tensors:
     """The UNet as `UNetModel` numbers it: input_blocks, middle_block, output_blocks."""
-    state = _own(unet.conv_in, "input_blocks.0.0")
+    outside = {
+        "conv_in": "input_blocks.0.0",
+        "time_embedding.linear_1": "time_embed.0",
+        "time_embedding.linear_2": "time_embed.2",
+        "conv_norm_out": "out.0",
+        "conv_out": "out.2",
+    }
+    if getattr(unet, "add_embedding", None) is not None:
+        outside |= {"add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2"}
+    state: Tensors = {}
+    for ours, theirs in outside.items():
+        state |= _own(unet.get_submodule(ours), theirs)
+    state |= _resnet(unet.mid_block.resnets[0], "middle_block.0")
+    state |= _own(unet.mid_block.attentions[0], "middle_block.1")
+    state |= _resnet(unet.mid_block.resnets[1], "middle_block.2")
+    return state | _input_blocks(unet) | _output_blocks(unet)
+
+
+def _input_blocks(unet: Any) -> Tensors:
+    state: Tensors = {}
     number = 0
     for block in unet.down_blocks:
         attentions = list(getattr(block, "attentions", []))
@@ -76,9 +95,11 @@ def unet_state(unet: Any) -> Tensors:
         if block.downsamplers:
             number += 1
             state |= _own(block.downsamplers[0].conv, f"input_blocks.{number}.0.op")
-    state |= _resnet(unet.mid_block.resnets[0], "middle_block.0")
-    state |= _own(unet.mid_block.attentions[0], "middle_block.1")
-    state |= _resnet(unet.mid_block.resnets[1], "middle_block.2")
+    return state
+
+
+def _output_blocks(unet: Any) -> Tensors:
+    state: Tensors = {}
     number = -1
     for block in unet.up_blocks:
         attentions = list(getattr(block, "attentions", []))
@@ -91,11 +112,7 @@ def unet_state(unet: Any) -> Tensors:
                 layers.append(_own(block.upsamplers[0].conv, f"output_blocks.{number}.{len(layers)}.conv"))
             for layer in layers:
                 state |= layer
-    state |= _own(unet.time_embedding.linear_1, "time_embed.0") | _own(unet.time_embedding.linear_2, "time_embed.2")
-    if getattr(unet, "add_embedding", None) is not None:
-        state |= _own(unet.add_embedding.linear_1, "label_emb.0.0")
-        state |= _own(unet.add_embedding.linear_2, "label_emb.0.2")
-    return state | _own(unet.conv_norm_out, "out.0") | _own(unet.conv_out, "out.2")
+    return state
 
 
 def _resnet(resnet: Any, name: str) -> Tensors:

@@ -67,7 +67,11 @@ def first_slot(config: dict[str, Any], *, two: bool) -> str:
 
 
 def load_tokenizer(folder: ModelFolder, part: str, vocabulary_size: int) -> Any:
-    """The part's own tokenizer, checked against its text encoder's vocabulary."""
+    """The tokenizer of a part, checked against its text encoder's number of rows.
+
+    Raises:
+        BadModel: its files are damaged, or it knows another number of tokens.
+    """
     from transformers import CLIPTokenizer
 
     try:

@@ -12,7 +12,7 @@ import torch
 
 from pseudoword.errors import BadModel
 from pseudoword.models.folder import ModelFolder, find_model
-from pseudoword.models.load import first_slot, load_tokenizer
+from pseudoword.models.folder_parts import first_slot, load_tokenizer
 
 _TABLE = "embeddings.token_embedding.weight"
 _WORD_END = "</w>"

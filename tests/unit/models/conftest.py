@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from tests.original_layout import original_state
 from tests.tiny import write_tiny_model
 

@@ -6,11 +6,11 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.original_layout import averaged_only, vae_state
 
 from pseudoword.conditioning.conditioner import Conditioner
 from pseudoword.errors import BadModel, UnsafePickle
 from pseudoword.models.load import load_model
-from tests.original_layout import averaged_only, vae_state
 
 KINDS = ("sd1", "sd2", "sdxl", "sd1-inpainting")
 PROMPTS = ["a photo of a cat", "", "a photo of " + "many words " * 40]
