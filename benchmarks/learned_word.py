@@ -21,7 +21,7 @@ from pseudoword.embeddings import read_embedding
 from pseudoword.evaluation.style import gram_features, style_closeness
 from pseudoword.events import PictureDone
 from pseudoword.generation.options import GenerateOptions
-from pseudoword.generation.txt2img import txt2img
+from pseudoword.generation.draw import draw
 from pseudoword.models.load import load_model
 from pseudoword.services.demo import STYLE, SUBJECT, DemoWord
 from pseudoword.services.samples import sample_folder
@@ -155,7 +155,7 @@ def _draw(bench: Bench, word: str) -> torch.Tensor:
     pixels: list[torch.Tensor] = []
     for thing in THINGS:
         request = GenerateOptions(prompt=f"{thing}, {word} style", seed=0, batch_size=SEEDS)
-        for event in txt2img(bench.conditioner, request, bench.words):
+        for event in draw(bench.conditioner, request, bench.words):
             if isinstance(event, PictureDone):
                 image: Image.Image = event.image
                 flat = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)

@@ -25,6 +25,9 @@ import torch
 MAX_SEED = 2**32 - 1
 CPU, NV = "CPU", "NV"
 SOURCES = (CPU, NV)
+_CUDA_UNIT = float(np.float32(2.3283064e-10))
+_CUDA_TURN = float(np.float32(2.3283064e-10 * 6.2831855))
+"""2⁻³² and 2π·2⁻³² as CUDA writes them."""
 _BROWNIAN_DIGITS = 6
 """To so many decimals torchsde's tree rounds its ends."""
 
@@ -92,11 +95,10 @@ class NvStream:
         counter[0] += np.uint64(self._num_draws)
         counter[2] = places
         self._num_draws += 1
-        first, second = (word.astype(np.float32) for word in _philox_4x32(counter, self._key)[:2])
-        unit = np.float32(2.3283064e-10)  # 2⁻³² as CUDA writes it
-        uniform = first * unit + unit / 2
-        angle = second * (unit * np.float32(2 * math.pi)) + unit * np.float32(math.pi)
-        values = np.sqrt(np.float32(-2) * np.log(uniform)) * np.sin(angle)
+        first, second = _philox_4x32(counter, self._key)[:2]
+        uniform = first * _CUDA_UNIT + _CUDA_UNIT / 2
+        angle = second * _CUDA_TURN + _CUDA_TURN / 2
+        values = np.sqrt(-2 * np.log(uniform)) * np.sin(angle)
         return torch.from_numpy(values.astype(np.float32).reshape(tuple(shape)))
 
 
@@ -109,7 +111,8 @@ def _philox_4x32(counter: list[np.ndarray], key: tuple[int, int], rounds: int = 
             for word, bump in zip(key, (0x9E3779B9, 0xBB67AE85), strict=True)
         ]
         left, right = counter[0] * np.uint64(0xD2511F53), counter[2] * np.uint64(0xCD9E8D57)
-        counter = [(right >> half) ^ counter[1] ^ keys[0], right & mask, (left >> half) ^ counter[3] ^ keys[1], left & mask]
+        first, third = (right >> half) ^ counter[1] ^ keys[0], (left >> half) ^ counter[3] ^ keys[1]
+        counter = [first, right & mask, third, left & mask]
     return counter
 
 

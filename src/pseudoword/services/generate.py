@@ -1,6 +1,6 @@
 """Draw pictures with the words of the embeddings folder, and save them as A1111 does."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -12,13 +12,19 @@ from pseudoword.errors import BadFile, BadOption
 from pseudoword.events import Event, PictureDone, Saved, Warned
 from pseudoword.families import describe
 from pseudoword.files import check_folder
+from pseudoword.generation.draw import draw
 from pseudoword.generation.grid import make_grid
+from pseudoword.generation.img2img import Sources, load_sources
 from pseudoword.generation.options import GenerateOptions
 from pseudoword.generation.saving import next_grid_path, next_picture_path, save_png
-from pseudoword.generation.txt2img import txt2img
+from pseudoword.generation.signals import Signal
 from pseudoword.library import Library, Snapshot
 from pseudoword.models.load import load_model
 from pseudoword.settings import Settings
+
+
+Events = Generator[Event, Signal | None, None]
+"""The caller may answer a `Progress` with a `Signal`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +47,20 @@ class Studio:
         loaded = load_model(model, device=device, precision=precision, hash_cache=settings.cache_dir / "hashes.json")
         return cls(conditioner=Conditioner(loaded), library=Library(settings.embeddings_dir), settings=settings)
 
-    def draw(self, options: GenerateOptions) -> Iterator[Event]:
-        """Yield `Warned` about words that do not fit, progress, and a `PictureDone` per picture; saves nothing."""
+    def draw(self, options: GenerateOptions, sources: Sources | None = None) -> Events:
+        """Yield `Warned` about words that do not fit, progress, and a `PictureDone` per picture; saves nothing.
+
+        Args:
+            options: the request.
+            sources: pictures of an img2img request that are not files; by default those that the request names.
+        """
+        sources = load_sources(options) if sources is None else sources
         snapshot = self.library.refresh()
         words, hashes, warnings = _usable(self.conditioner, snapshot, options)
         yield from warnings
-        yield from txt2img(self.conditioner, options, words, hashes)
+        yield from draw(self.conditioner, options, words, hashes, sources)
 
-    def draw_and_save(self, options: GenerateOptions, output: Path | None = None) -> Iterator[Event]:
+    def draw_and_save(self, options: GenerateOptions, output: Path | None = None) -> Events:
         """As `draw`, and write every picture, and a grid if there are several.
 
         Args:
@@ -63,15 +75,17 @@ class Studio:
         else:
             check_folder(self.settings.outputs_dir, "the outputs folder")
         several = options.batch_size * options.count > 1
-        for event in self.draw(options):
+        events = self.draw(options)
+        signal: Signal | None = None
+        while (event := _next(events, signal)) is not None:
             if not isinstance(event, PictureDone):
-                yield event
+                signal = yield event
                 continue
             path = _picture_path(self.settings, output, event, several=several, today=today)
             save_png(event.image, path, event.infotext)
             done.append(replace(event, path=path))
-            yield done[-1]
-        if several:
+            signal = yield done[-1]
+        if len(done) > 1:
             yield self._save_grid(done, output, today)
 
     def _save_grid(self, done: list[PictureDone], output: Path | None, today: date) -> Saved:
@@ -85,6 +99,14 @@ class Studio:
 def draw_images(studio: Studio, options: GenerateOptions) -> list[Image.Image]:
     """The pictures of one request, without saving them."""
     return [event.image for event in studio.draw(options) if isinstance(event, PictureDone)]
+
+
+def _next(events: Events, signal: Signal | None) -> Event | None:
+    """The next event, handing on what the caller said; None at the end."""
+    try:
+        return next(events) if signal is None else events.send(signal)
+    except StopIteration:
+        return None
 
 
 def _check_output(output: Path) -> None:

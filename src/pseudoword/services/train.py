@@ -16,7 +16,7 @@ from pseudoword.files import check_folder
 from pseudoword.generation.grid import make_grid
 from pseudoword.generation.options import GenerateOptions
 from pseudoword.generation.saving import save_png
-from pseudoword.generation.txt2img import txt2img
+from pseudoword.generation.draw import draw
 from pseudoword.library.walk import find_files
 from pseudoword.models.device import precision_name
 from pseudoword.models.folder import BUNDLED
@@ -354,7 +354,7 @@ def _draw_preview(
         prompt=prompt.replace(NAME, options.name), steps=_PREVIEW_STEPS, seed=0, batch_size=_PREVIEW_SEEDS
     )
     words = {options.name: {slot: values.detach() for slot, values in rows.items()}}
-    done = [event for event in txt2img(conditioner, request, words) if isinstance(event, PictureDone)]
+    done = [event for event in draw(conditioner, request, words) if isinstance(event, PictureDone)]
     save_png(make_grid([event.image for event in done], columns=len(done)), path, done[0].infotext)
 
 

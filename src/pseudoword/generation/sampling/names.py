@@ -31,8 +31,15 @@ class Sampler:
     guidance_divisor: float = 1.0
     eta: float = 1.0
     """Share of fresh noise unless the request says another."""
+    sees_uncond: bool = False
+    """Uses what the negative prompt alone makes of the latents."""
     one_by_one: bool = False
     """Chooses its steps by looking at the picture, so every picture of a batch goes alone."""
+
+    @property
+    def takes_eta(self) -> bool:
+        """Whether it adds fresh noise, in a share that may be set."""
+        return self.algorithm not in _WITHOUT_ETA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +128,16 @@ SAMPLERS: tuple[Sampler, ...] = (
         by_timesteps=True,
         guidance_divisor=12.5,
         eta=0.0,
+        sees_uncond=True,
     ),
     Sampler(name="PLMS", aliases=("plms",), algorithm="plms", by_timesteps=True),
     Sampler(name="UniPC", aliases=("unipc",), algorithm="unipc", by_timesteps=True),
     Sampler(name="LCM", aliases=("k_lcm",), algorithm="lcm"),
 )
 DEFAULT_SAMPLER = "Euler a"
+_WITHOUT_ETA = frozenset(
+    {"dpmpp_2m", "euler", "lms", "heun", "dpm_2", "restart", "plms", "unipc", "lcm"},
+)
 
 SCHEDULES: tuple[Schedule, ...] = (
     Schedule(name="automatic", label=AUTOMATIC),

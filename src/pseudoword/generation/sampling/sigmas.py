@@ -22,6 +22,8 @@ _ALIGNED = {
     "sd": (14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029),
     "sdxl": (14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029),
 }
+_ENDS_ONLY = ("dpm_fast", "dpm_adaptive")
+"""They look at the highest and the lowest level only, and never go to zero."""
 _LCM_TIMESTEPS = 50
 """How many timesteps latent consistency models are distilled at (Luo et al. 2023, arXiv 2310.04378)."""
 
@@ -85,6 +87,8 @@ def sigmas_for(
 ) -> list[float]:
     """From the most noise to the picture; one number more than there are steps, the last one mostly 0.
 
+    In single precision, as upstream: Brownian noise is rough enough for the difference to be seen.
+
     Args:
         sampler: those with timesteps of their own do not look at the schedule.
         schedule: already resolved by `names.effective`.
@@ -97,12 +101,17 @@ def sigmas_for(
         BadOption: the knobs leave no range.
     """
     if sampler.by_timesteps:
-        return _by_timesteps(sampler, levels, num_steps)
-    if sampler.algorithm == "lcm" and schedule.name == "automatic":
-        return _lcm(num_steps, levels)
-    span = _range(levels, schedule, knobs or ScheduleKnobs(), sdxl=sdxl)
-    sigmas = _LAYOUTS[schedule.name](num_steps + sampler.discards_next_to_last, span, levels)
-    return sigmas[:-2] + sigmas[-1:] if sampler.discards_next_to_last else sigmas
+        sigmas = _by_timesteps(sampler, levels, num_steps)
+    elif sampler.algorithm == "lcm" and schedule.name == "automatic":
+        sigmas = _lcm(num_steps, levels)
+    else:
+        span = _range(levels, schedule, knobs or ScheduleKnobs(), sdxl=sdxl)
+        sigmas = _LAYOUTS[schedule.name](num_steps + sampler.discards_next_to_last, span, levels)
+    if sampler.discards_next_to_last:
+        sigmas = sigmas[:-2] + sigmas[-1:]
+    if sampler.algorithm in _ENDS_ONLY:
+        sigmas = [*sigmas[:-1], levels.low]
+    return [float(np.float32(sigma)) for sigma in sigmas]
 
 
 def partial(

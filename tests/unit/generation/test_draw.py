@@ -1,4 +1,4 @@
-"""txt2img against diffusers' own pipelines, and the promises about seeds and batches."""
+"""Drawing against diffusers' own pipelines, and the promises about seeds and batches."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,10 @@ from pseudoword.conditioning.conditioner import Conditioner
 from pseudoword.errors import BadOption
 from pseudoword.events import PictureDone, Progress
 from pseudoword.generation.options import GenerateOptions
-from pseudoword.generation.txt2img import first_noise, to_picture, txt2img
-from pseudoword.models.samplers import SAMPLERS
+from pseudoword.generation.draw import draw as draw_events
+from pseudoword.generation.img2img import to_picture
+from pseudoword.generation.sampling.names import SAMPLERS
+from pseudoword.generation.sampling.noise import NoiseState, Seeds
 
 
 @pytest.mark.parametrize("negative", ["", "dog"])
@@ -26,8 +28,12 @@ def test_an_empty_negative_prompt_of_sdxl_is_zeros_and_another_is_encoded(load, 
 
 def draw(model, words=None, **options):
     request = GenerateOptions(**({"prompt": "a cat", "steps": 3, "seed": 5} | options))
-    events = list(txt2img(Conditioner(model), request, words or {}, {"zorp": "0" * 12}))
+    events = list(draw_events(Conditioner(model), request, words or {}, {"zorp": "0" * 12}))
     return [event for event in events if isinstance(event, PictureDone)]
+
+
+def first_noise(*seeds):
+    return NoiseState(Seeds(pictures=seeds), (4, 8, 8), torch.device("cpu")).first()
 
 
 def values(image):
@@ -57,7 +63,7 @@ def test_pictures_are_those_of_the_diffusers_pipeline(load, kind):
     else:
         pipeline = diffusers.StableDiffusionPipeline(**parts, safety_checker=None, feature_extractor=None)
     pipeline.set_progress_bar_config(disable=True)
-    noise, _ = first_noise(model, [5], (64, 64))
+    noise = first_noise(5)
     expected = pipeline(
         "a cat", negative_prompt="dog", num_inference_steps=3, guidance_scale=5.0, latents=noise, height=64, width=64
     ).images[0]
@@ -82,10 +88,9 @@ def test_a_batch_in_half_precision_equals_single_runs_too(load):
     assert np.array_equal(values(batch[1].image), values(draw(model, seed=6)[0].image))
 
 
-def test_noise_of_a_batch_is_bit_for_bit_that_of_single_pictures(load):
-    model = load("sd1")
-    together, _ = first_noise(model, [3, 4], (64, 64))
-    alone = [first_noise(model, [seed], (64, 64))[0] for seed in (3, 4)]
+def test_noise_of_a_batch_is_bit_for_bit_that_of_single_pictures():
+    together = first_noise(3, 4)
+    alone = [first_noise(3), first_noise(4)]
     assert torch.equal(together, torch.cat(alone))
     assert torch.equal(alone[0], torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3)))
 
@@ -108,7 +113,7 @@ def test_batches_follow_each_other_with_the_next_seeds(load):
 
 def test_progress_counts_all_steps_of_all_batches(load):
     request = GenerateOptions(prompt="x", steps=3, seed=0, count=2)
-    told = [e for e in txt2img(Conditioner(load("sd1")), request, {}) if isinstance(e, Progress)]
+    told = [e for e in draw_events(Conditioner(load("sd1")), request, {}) if isinstance(e, Progress)]
     assert [(e.done, e.total) for e in told] == [(n, 6) for n in range(1, 7)]
 
 
