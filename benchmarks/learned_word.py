@@ -20,8 +20,8 @@ from pseudoword.conditioning.conditioner import Conditioner, Words
 from pseudoword.embeddings import read_embedding
 from pseudoword.evaluation.style import gram_features, style_closeness
 from pseudoword.events import PictureDone
-from pseudoword.generation.options import GenerateOptions
 from pseudoword.generation.draw import draw
+from pseudoword.generation.options import GenerateOptions
 from pseudoword.models.load import load_model
 from pseudoword.services.demo import STYLE, SUBJECT, DemoWord
 from pseudoword.services.samples import sample_folder

@@ -22,7 +22,6 @@ from pseudoword.library import Library, Snapshot
 from pseudoword.models.load import load_model
 from pseudoword.settings import Settings
 
-
 Events = Generator[Event, Signal | None, None]
 """The caller may answer a `Progress` with a `Signal`."""
 

@@ -13,10 +13,10 @@ from pseudoword.embeddings import Embedding, Provenance, write_embedding
 from pseudoword.errors import BadFile, BadModel, BadOption, BadPictures, NameTaken
 from pseudoword.events import Event, PictureDone, RunEnded, RunStarted, Saved, Warned
 from pseudoword.files import check_folder
+from pseudoword.generation.draw import draw
 from pseudoword.generation.grid import make_grid
 from pseudoword.generation.options import GenerateOptions
 from pseudoword.generation.saving import save_png
-from pseudoword.generation.draw import draw
 from pseudoword.library.walk import find_files
 from pseudoword.models.device import precision_name
 from pseudoword.models.folder import BUNDLED

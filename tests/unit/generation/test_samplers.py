@@ -5,6 +5,7 @@ model, same noise, same levels; what may differ is rounding. `tools/compare_samp
 """
 
 import math
+from itertools import pairwise
 
 import diffusers
 import numpy as np
@@ -72,14 +73,14 @@ class Model:
 
 def euler(m, sigmas):
     x = m.first * sigmas[0]
-    for s, s_next in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for s, s_next in pairwise(sigmas):
         x = x + (s_next - s) * m.eps(x / math.sqrt(1 + s * s), s)
     return x
 
 
 def euler_a(m, sigmas):
     x = m.first * sigmas[0]
-    for s, s_next in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for s, s_next in pairwise(sigmas):
         eps = m.eps(x / math.sqrt(1 + s * s), s)
         down = s_next**2 / s  # the posterior's own level: s_next² = down² + up²
         x = x + (down - s) * eps
@@ -114,7 +115,7 @@ def dpmpp_sde(m, sigmas):
         return down / s * x + (1 - down / s) * x0 + math.sqrt(s_next**2 - down**2) * z
 
     x = m.first * sigmas[0]
-    for s, s_next in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for s, s_next in pairwise(sigmas):
         x0 = m.x0(x, s)
         if not s_next:
             return x0
