@@ -12,8 +12,9 @@ from pathlib import Path
 from pseudoword.conditioning.guidance import PromptOptions
 from pseudoword.errors import BadOption
 from pseudoword.generation.sampling.names import AUTOMATIC, DEFAULT_SAMPLER, Sampler, Schedule, effective, resolve
-from pseudoword.rng import CPU, MAX_SEED, SOURCES
 
+NOISE_SOURCES = ("CPU", "NV")
+MAX_SEED = 2**32 - 1
 RESIZE_MODES = ("just resize", "crop and resize", "resize and fill", "latent upscale")
 MASKED_CONTENT = ("fill", "original", "latent noise", "latent nothing")
 INPAINT_AREAS = ("whole picture", "only masked")
@@ -98,7 +99,7 @@ class SamplingOptions:
 class NoiseOptions:
     """Which noise a picture starts from."""
 
-    noise_source: str = field(default=CPU, metadata={"help": "CPU, or NV: the noise that torch draws on NVIDIA cards."})
+    noise_source: str = field(default=NOISE_SOURCES[0], metadata={"help": "CPU, or NV: the noise that torch draws on NVIDIA cards."})
     variation_seed: int = field(default=-1, metadata={"help": "Seed of the variation; -1 draws one."})
     variation_strength: float = field(default=0.0, metadata={"help": "How far towards the variation, 0 to 1."})
     seed_resize_width: int = field(
@@ -110,8 +111,8 @@ class NoiseOptions:
     )
 
     def _check_noise(self) -> None:
-        if self.noise_source.upper() not in SOURCES:
-            raise BadOption(f"--noise-source {self.noise_source!r}", expected=" or ".join(SOURCES))
+        if self.noise_source.upper() not in NOISE_SOURCES:
+            raise BadOption(f"--noise-source {self.noise_source!r}", expected=" or ".join(NOISE_SOURCES))
         in_range("variation-seed", self.variation_seed, -1, MAX_SEED)
         in_range("variation-strength", self.variation_strength, 0, 1)
         in_range("seed-resize-width", self.seed_resize_width, 0, 4096)
