@@ -99,7 +99,9 @@ class SamplingOptions:
 class NoiseOptions:
     """Which noise a picture starts from."""
 
-    noise_source: str = field(default=NOISE_SOURCES[0], metadata={"help": "CPU, or NV: the noise that torch draws on NVIDIA cards."})
+    noise_source: str = field(
+        default=NOISE_SOURCES[0], metadata={"help": "CPU, or NV: the noise that torch draws on NVIDIA cards."}
+    )
     variation_seed: int = field(default=-1, metadata={"help": "Seed of the variation; -1 draws one."})
     variation_strength: float = field(default=0.0, metadata={"help": "How far towards the variation, 0 to 1."})
     seed_resize_width: int = field(
