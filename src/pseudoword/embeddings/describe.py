@@ -50,19 +50,20 @@ def _no_layout(raw: RawMapping) -> BadFile:
     return BadFile(f"no embedding at all (keys: {_names(raw)})", expected=_EXPECTED)
 
 
+_ANY = re.compile("|".join(pattern for pattern, _ in _KINDS), re.MULTILINE)
+_PARAMETER = re.compile(r"\.(weight|bias)$", re.MULTILINE)
+
+
 def _kind(raw: RawMapping) -> str:
-    keys = [str(key) for key in raw]
-    for pattern, words in _KINDS:
-        if any(re.search(pattern, key) for key in keys):
-            return words
-    if any(is_weight(key) for key in keys):
-        return "a LoRA without learned words"
-    return ""
+    keys = "\n".join(map(str, raw))
+    if _ANY.search(keys):
+        return next(words for pattern, words in _KINDS if re.search(pattern, keys, re.MULTILINE))
+    return "a LoRA without learned words" if any(is_weight(key) for key in raw) else ""
 
 
 def is_network(raw: RawMapping) -> bool:
     """Whether the keys are those of a network's weights rather than tokens."""
-    if _kind(raw) or any(re.search(r"\.(weight|bias)$", str(key)) for key in raw):
+    if _kind(raw) or _PARAMETER.search("\n".join(map(str, raw))):
         return True
     return len(raw) > _MANY and sum("." in str(key) for key in raw) > len(raw) // 2
 

@@ -1,5 +1,8 @@
 """A folder of embeddings that is re-read as it changes.
 
+A file may hold several embeddings, two files may hold one (`embeddings.pairs`), and a picture may hold none, which
+is no fault.
+
 A refresh compares (path, size, mtime_ns) of every file with what was read before and reads the changed ones
 only. The outcome is a new immutable snapshot with the next revision, or, when nothing changed, the very same
 object as before. A file whose last change is younger than a file system's clock can tell apart is read again
@@ -15,8 +18,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from pseudoword.embeddings import embedding_from_bytes
-from pseudoword.errors import BadFile
+from pseudoword.embeddings import FileEmbedding, embeddings_from_bytes
+from pseudoword.embeddings.pairs import first_path, join
+from pseudoword.errors import BadFile, PlainPicture
 from pseudoword.library.snapshot import Entry, Skipped, Snapshot
 from pseudoword.library.walk import Fingerprint, find_files, fingerprint
 from pseudoword.unpickle import MAX_FILE
@@ -34,7 +38,24 @@ class _Read:
     fingerprint: Fingerprint | None
     """None: read again at the next refresh, whatever the file looks like."""
     sha256: str
-    outcome: Entry | Skipped
+    path: Path
+    entries: tuple[Entry, ...] = ()
+    reason: str = ""
+    """Why the file was skipped; with no entries and no reason it is a plain picture."""
+
+    def is_like(self, fresh: "_Read") -> bool:
+        """Whether a file that was read again holds what it held before."""
+        alike = bool(fresh.sha256) and self.sha256 == fresh.sha256
+        return alike and bool(self.entries) == bool(fresh.entries) and self.reason == fresh.reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """What two files gave together, kept so that the same two give the same object."""
+
+    first: tuple[Entry, ...]
+    second: tuple[Entry, ...]
+    entry: Entry | None
 
 
 class Library:
@@ -48,6 +69,7 @@ class Library:
         self.root = root
         self._snapshot = Snapshot()
         self._known: dict[str, _Read] = {}
+        self._pairs: dict[str, _Pair] = {}
         self._lock = threading.Lock()
 
     @property
@@ -64,10 +86,10 @@ class Library:
         with self._lock:
             found = find_files(str(self.root))
             known = {path: self._look(path, state) for path, state in found.items()}
-            if [*known.items()] == [*self._known.items()]:
+            if _unchanged(known, self._known):
                 return self._snapshot
             self._known = known
-            fresh = _assemble(known, self._snapshot.revision)
+            fresh = _assemble(known, self._pair_up(known), self._snapshot.revision)
             if fresh != self._snapshot:
                 self._snapshot = replace(fresh, revision=self._snapshot.revision + 1)
             return self._snapshot
@@ -77,18 +99,45 @@ class Library:
         if before is not None and before.fingerprint == state:
             return before
         fresh = _read(Path(path)) if isinstance(state, Fingerprint) else _skip(path, state)
-        if before is None or not _same(before, fresh):
+        if before is None or not before.is_like(fresh):
             return fresh
-        return replace(fresh, outcome=before.outcome)  # touched, not changed
+        return replace(fresh, entries=before.entries)  # touched, not changed
+
+    def _pair_up(self, known: dict[str, _Read]) -> dict[str, tuple[Entry, ...]]:
+        """Path → entries, where two files are one embedding: it is the first file's, and the second has none."""
+        entries: dict[str, tuple[Entry, ...]] = {}
+        joined: dict[str, _Pair] = {}
+        for second_path, second in known.items():
+            first = known.get(str(first_path(second.path) or ""))
+            if not second.entries or first is None or not first.entries:
+                continue
+            pair = self._pairs.get(second_path)
+            if pair is None or pair.first is not first.entries or pair.second is not second.entries:
+                pair = _Pair(first.entries, second.entries, _join(first, second))
+            joined[second_path] = pair
+            if pair.entry is not None:
+                entries |= {str(first.path): (pair.entry,), second_path: ()}
+        self._pairs = joined
+        return entries
 
 
-def _same(before: _Read, fresh: _Read) -> bool:
-    kinds_match = type(before.outcome) is type(fresh.outcome)
-    return kinds_match and bool(fresh.sha256) and before.sha256 == fresh.sha256
+def _unchanged(known: dict[str, _Read], before: dict[str, _Read]) -> bool:
+    return len(known) == len(before) and all(before.get(path) is read for path, read in known.items())
+
+
+def _join(first: _Read, second: _Read) -> Entry | None:
+    """The one embedding of two files that are side by side, or None where they are two embeddings."""
+    found = join(first.path, _found(first.entries), lambda _: _found(second.entries))
+    is_pair = len(found) == 1 and found[0].layout == "sdxl-pair"
+    return replace(first.entries[0], found=found[0]) if is_pair else None
+
+
+def _found(entries: tuple[Entry, ...]) -> tuple[FileEmbedding, ...]:
+    return tuple(entry.found for entry in entries)
 
 
 def _skip(path: str, reason: str, stamp: Fingerprint | None = None, sha256: str = "") -> _Read:
-    return _Read(fingerprint=stamp, sha256=sha256, outcome=Skipped(path=Path(path), reason=reason))
+    return _Read(fingerprint=stamp, sha256=sha256, path=Path(path), reason=reason)
 
 
 def _read(path: Path) -> _Read:
@@ -115,30 +164,31 @@ def _parse(path: Path, content: bytes, stamp: Fingerprint | None) -> _Read:
         return _skip(str(path), "the file is empty", stamp)
     digest = hashlib.sha256(content).hexdigest()
     try:
-        embedding = embedding_from_bytes(content, path.stem, label=path.name)
+        found = embeddings_from_bytes(content, path.stem, label=path.name)
+    except PlainPicture:
+        return _skip(str(path), "", stamp, digest)
     except BadFile as problem:
         return _skip(str(path), str(problem), stamp, digest)
-    entry = Entry(embedding=embedding, path=path, sha256=digest)
-    return _Read(fingerprint=stamp, sha256=digest, outcome=entry)
+    entries = tuple(Entry(found=one, path=path, sha256=digest) for one in found)
+    return _Read(fingerprint=stamp, sha256=digest, path=path, entries=entries)
 
 
-def _assemble(known: dict[str, _Read], revision: int) -> Snapshot:
-    """Entries by trigger; of several files with one trigger the first in the order of paths is taken."""
+def _assemble(known: dict[str, _Read], paired: dict[str, tuple[Entry, ...]], revision: int) -> Snapshot:
+    """Entries by trigger; of several embeddings with one trigger the first in the order of paths is taken."""
     entries: dict[str, Entry] = {}
     taken: dict[str, Path] = {}
     skipped: list[Skipped] = []
-    for read in known.values():
-        outcome = read.outcome
-        if isinstance(outcome, Skipped):
-            skipped.append(outcome)
-            continue
-        trigger = outcome.embedding.name
-        first = taken.setdefault(_folded(trigger), outcome.path)
-        if first == outcome.path:
-            entries[trigger] = outcome
-        else:
-            reason = f"the word {trigger!r} is taken by {first}; rename one of the two"
-            skipped.append(Skipped(path=outcome.path, reason=reason, taken_by=first))
+    for path, read in known.items():
+        if read.reason:
+            skipped.append(Skipped(path=read.path, reason=read.reason))
+        for entry in paired.get(path, read.entries):
+            trigger = entry.embedding.name
+            first = taken.setdefault(_folded(trigger), entry.path)
+            if first is entry.path and trigger not in entries:
+                entries[trigger] = entry
+            else:
+                reason = f"the word {trigger!r} is taken by {first}; rename one of the two"
+                skipped.append(Skipped(path=entry.path, reason=reason, taken_by=first))
     return Snapshot(revision=revision, entries=MappingProxyType(entries), skipped=tuple(skipped))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pseudoword.embeddings import Embedding
+from pseudoword.embeddings import Embedding, FileEmbedding
 
 _SHORT = 12
 
@@ -13,10 +13,17 @@ _SHORT = 12
 class Entry:
     """One loaded embedding."""
 
-    embedding: Embedding
+    found: FileEmbedding
+    """The embedding, with what its file says: container, layout, family."""
     path: Path
+    """Its file; of a pair of files the first."""
     sha256: str
     """Of the whole file, 64 hex digits."""
+
+    @property
+    def embedding(self) -> Embedding:
+        """The word and its vectors."""
+        return self.found.embedding
 
     @property
     def short(self) -> str:
@@ -42,5 +49,5 @@ class Snapshot:
     revision: int = 0
     """Rises by one with every change; what is computed from a snapshot may be kept by it."""
     entries: Mapping[str, Entry] = field(default_factory=dict[str, Entry])
-    """Trigger (the file's stem) → entry, in the order of paths."""
+    """Trigger → entry, in the order of paths; a file with several words has an entry for each."""
     skipped: tuple[Skipped, ...] = ()

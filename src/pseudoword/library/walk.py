@@ -5,7 +5,11 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-SUFFIXES = (".safetensors", ".pt", ".bin")
+PICTURES = (".png", ".webp", ".avif", ".jxl")
+SUFFIXES = (".safetensors", ".pt", ".bin", ".ckpt", ".pti", *PICTURES)
+
+_PREVIEWS = tuple(f".preview{suffix}" for suffix in PICTURES)
+"""Pictures beside an embedding, which A1111 shows and does not read (reference a1111.md §1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,10 @@ class Fingerprint:
 def fingerprint(status: os.stat_result) -> Fingerprint:
     """The fingerprint in a file's status."""
     return Fingerprint(status.st_size, status.st_mtime_ns)
+
+
+_NOTHING = ""
+"""State of a picture without a byte, which is passed over in silence."""
 
 
 def find_files(root: str) -> dict[str, Fingerprint | str]:
@@ -47,8 +55,15 @@ def _walk(root: str) -> Iterator[tuple[str, Fingerprint | str]]:
         for entry in entries:
             if _is_folder(entry):
                 waiting.append(entry.path)
-            elif entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith("."):
-                yield entry.path, _look(entry)
+            elif _is_candidate(entry.name):
+                state = _look(entry)
+                if state != _NOTHING or not entry.name.lower().endswith(PICTURES):
+                    yield entry.path, state
+
+
+def _is_candidate(name: str) -> bool:
+    folded = name.lower()
+    return folded.endswith(SUFFIXES) and not folded.endswith(_PREVIEWS) and not name.startswith(".")
 
 
 def _list_once(folder: str, seen: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
@@ -76,4 +91,4 @@ def _look(entry: os.DirEntry[str]) -> Fingerprint | str:
         return f"the file cannot be read: {problem.strerror or problem}"
     if not stat.S_ISREG(status.st_mode):
         return "this is no regular file"  # opening a pipe would wait for its writer
-    return fingerprint(status)
+    return fingerprint(status) if status.st_size or not entry.name.lower().endswith(PICTURES) else _NOTHING

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pseudoword.embeddings import Embedding, embedding_to_bytes, write_embedding
+from pseudoword.embeddings import Embedding, FileEmbedding, embedding_to_bytes, write_embedding
 from pseudoword.library import Entry, Library, Snapshot
 from pseudoword.library import library as library_module
 
@@ -35,13 +35,13 @@ def value(entry: Entry) -> float:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that were read, in order."""
     seen: list[str] = []
-    original = library_module.embedding_from_bytes
+    original = library_module.embeddings_from_bytes
 
-    def spy(content: bytes, name: str, *, label: str) -> Embedding:
+    def spy(content: bytes, name: str, *, label: str) -> tuple[FileEmbedding, ...]:
         seen.append(label)
         return original(content, name, label=label)
 
-    monkeypatch.setattr(library_module, "embedding_from_bytes", spy)
+    monkeypatch.setattr(library_module, "embeddings_from_bytes", spy)
     return seen
 
 

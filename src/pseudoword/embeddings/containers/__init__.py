@@ -30,8 +30,9 @@ CONTAINERS: tuple[Container, ...] = (
     Container(name="webp", recognise=pictures.is_webp, read=pictures.read_webp, is_picture=True),
     Container(name="avif", recognise=pictures.is_avif, read=pictures.read_avif, is_picture=True),
     Container(name="jxl", recognise=pictures.is_jxl, read=pictures.read_jxl, is_picture=True),
-    Container(name="torch-legacy", recognise=torch_legacy.recognise, read=torch_legacy.read),
+    # Before legacy pickles: a header of 128 + 256n bytes begins as they do, with a brace where no pickle has one.
     Container(name="safetensors", recognise=safetensors_file.recognise, read=safetensors_file.read),
+    Container(name="torch-legacy", recognise=torch_legacy.recognise, read=torch_legacy.read),
 )
 
 
