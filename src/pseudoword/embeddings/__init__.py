@@ -7,6 +7,7 @@ from pseudoword.embeddings.files import (
     embeddings_from_bytes,
     read_embedding,
     read_embeddings,
+    read_one,
 )
 from pseudoword.embeddings.writing import LAYOUTS, embedding_to_bytes, files_of, write_embedding
 
@@ -22,5 +23,6 @@ __all__ = [
     "files_of",
     "read_embedding",
     "read_embeddings",
+    "read_one",
     "write_embedding",
 ]

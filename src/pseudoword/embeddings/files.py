@@ -38,10 +38,15 @@ def read_embedding(path: Path) -> Embedding:
         UnsafePickle: a pickle that names something else than tensors are made of.
         BadFile: missing, too large, damaged, no embedding, or several in one file.
     """
+    return read_one(path).embedding
+
+
+def read_one(path: Path) -> FileEmbedding:
+    """Read the one embedding of a file, with what the file says about it; errors as `read_embedding`."""
     return _only_one(read_embeddings(path), path.name)
 
 
-def _only_one(found: tuple[FileEmbedding, ...], label: str) -> Embedding:
+def _only_one(found: tuple[FileEmbedding, ...], label: str) -> FileEmbedding:
     if len(found) != 1:
         names = ", ".join(repr(one.embedding.name) for one in found[:4]) + (", …" if len(found) > 4 else "")
         raise BadFile(
@@ -49,7 +54,7 @@ def _only_one(found: tuple[FileEmbedding, ...], label: str) -> Embedding:
             expected="exactly one",
             next_move="Split it with `pseudoword convert FILE FOLDER`",
         )
-    return found[0].embedding
+    return found[0]
 
 
 def read_embeddings(path: Path) -> tuple[FileEmbedding, ...]:
@@ -84,7 +89,7 @@ def _read_alone(path: Path) -> tuple[FileEmbedding, ...]:
 
 def embedding_from_bytes(content: bytes, name: str, *, label: str) -> Embedding:
     """Read the one embedding of a whole file's content; arguments and errors as `embeddings_from_bytes`."""
-    return _only_one(embeddings_from_bytes(content, name, label=label), label)
+    return _only_one(embeddings_from_bytes(content, name, label=label), label).embedding
 
 
 def embeddings_from_bytes(content: bytes, stem: str, *, label: str) -> tuple[FileEmbedding, ...]:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pseudoword._version import __version__
-from pseudoword.embeddings import read_embedding
+from pseudoword.embeddings import read_one
 from pseudoword.errors import BadFile
 from pseudoword.events import Event, PictureDone, Progress, Saved, Warned
 from pseudoword.files import atomic_write, check_folder, sha256, write_json
@@ -53,7 +53,9 @@ class _Overlay(Library):
 
 
 def _entry(name: str, path: Path) -> Entry:
-    return Entry(embedding=replace(read_embedding(path), name=name), path=path, sha256=sha256(path))
+    found = read_one(path)
+    renamed = replace(found, embedding=replace(found.embedding, name=name))
+    return Entry(found=renamed, path=path, sha256=sha256(path))
 
 
 @dataclass(slots=True, kw_only=True)
