@@ -46,12 +46,13 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Folders; each has an environment variable `PSEUDOWORD_<FIELD>`."""
+    """Folders and files; each has an environment variable `PSEUDOWORD_<FIELD>`."""
 
     embeddings_dir: Path = Path("embeddings")
     outputs_dir: Path = Path("outputs")
     runs_dir: Path = Path("runs")
     cache_dir: Path = field(default_factory=_default_cache)
+    styles_file: Path = Path("styles.csv")
     endpoints: Endpoints = Endpoints()
 
     @classmethod
@@ -61,7 +62,7 @@ class Settings:
         prefix = "PSEUDOWORD_"
         given = {
             name: Path(source[prefix + name.upper()]).expanduser()
-            for name in ("embeddings_dir", "outputs_dir", "runs_dir", "cache_dir")
+            for name in ("embeddings_dir", "outputs_dir", "runs_dir", "cache_dir", "styles_file")
             if source.get(prefix + name.upper())
         }
         return cls(**given, endpoints=Endpoints.from_environment(source))

@@ -13,6 +13,7 @@ from pseudoword.cli.inspect import inspect
 from pseudoword.cli.library import library
 from pseudoword.cli.merge import merge
 from pseudoword.cli.share import find, publish, pull
+from pseudoword.cli.tokens import tokens
 from pseudoword.cli.train import resume, train
 
 app = typer.Typer(
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, resume, generate, compare, info, inspect, merge, library, find, pull, publish, demo):
+for command in (train, resume, generate, compare, tokens, info, inspect, merge, library, find, pull, publish, demo):
     app.command()(command)
 
 

@@ -2,6 +2,9 @@
 
 import torch
 
+_NOISE = 1e-6
+"""A mean this small beside the values is rounding: there is nothing to go back to, and dividing by it is harm."""
+
 
 def emphasise(hidden: torch.Tensor, weights: torch.Tensor, counts: torch.Tensor, *, keep_mean: bool) -> torch.Tensor:
     """Hidden states [n, 77, d] times the weight of each position [n, 77].
@@ -20,6 +23,6 @@ def emphasise(hidden: torch.Tensor, weights: torch.Tensor, counts: torch.Tensor,
     if keep_mean:
         share = (counts / counts.sum()).to(exact)
         mean = weighted.mean(dim=(1, 2)) @ share
-        if mean != 0:
+        if mean.abs() > _NOISE * weighted.square().mean().sqrt():
             weighted = weighted * ((exact.mean(dim=(1, 2)) @ share) / mean)
     return weighted.to(hidden.dtype)

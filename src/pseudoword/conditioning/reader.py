@@ -60,6 +60,12 @@ class Reader:
             self._ids[text] = tuple(self.source.tokenizer(text, add_special_tokens=False).input_ids)
         return self._ids[text]
 
+    def written(self, token: int) -> str:
+        """A token as a reader writes it; a piece that goes on into the next one ends in a hyphen."""
+        raw = str(self.source.tokenizer.convert_ids_to_tokens(token))
+        shown = str(self.source.tokenizer.decode([token])).strip() or raw
+        return shown if raw.endswith("</w>") else f"{shown}-"
+
     @property
     def comma(self) -> int | None:
         """The id of a comma by itself."""

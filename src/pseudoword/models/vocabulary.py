@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from pseudoword.errors import BadModel
+from pseudoword.models.clip_tokenizer import VOCABULARY_SIZE
 from pseudoword.models.folder import ModelFolder, find_model
 from pseudoword.models.folder_parts import first_slot, load_tokenizer
 
@@ -59,6 +60,30 @@ class Vocabulary:
     def median_norms(self) -> dict[str, float]:
         """Slot → median length of its rows."""
         return {table.slot: table.median_norm() for table in self.tables}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoneTokenizer:
+    """The tokenizer of one text encoder, and the width of the token embeddings that it stands for."""
+
+    slot: str
+    tokenizer: Any
+    width: int
+
+
+def load_tokenizers(source: str) -> tuple[str, tuple[LoneTokenizer, ...]]:
+    """A model's name and its tokenizers, in the order of its text encoders; no weights are read.
+
+    Raises:
+        BadModel: there is no such model, or its files are damaged.
+    """
+    folder = find_model(source)
+    tokenizers: list[LoneTokenizer] = []
+    for part, slot in _slots(folder):
+        size = folder.config(part).get("vocab_size", VOCABULARY_SIZE)
+        tokenizer = load_tokenizer(folder, part.replace("text_encoder", "tokenizer"), size)
+        tokenizers.append(LoneTokenizer(slot=slot, tokenizer=tokenizer, width=_width(folder, part)))
+    return folder.name, tuple(tokenizers)
 
 
 def load_vocabulary(source: str) -> Vocabulary:
