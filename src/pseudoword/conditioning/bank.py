@@ -79,9 +79,14 @@ class Bank:
         for start in range(0, len(wanted), _AT_ONCE):
             group = wanted[start : start + _AT_ONCE]
             used = words_in(piece for (_, pieces), _ in group for piece in pieces if piece is not None)
-            stacked = stack_words(used, self._words, encoder, self._model.widths())
+            stacked = stack_words(used, self._words, encoder.slot, self._model)
             encoded = encode_chunks(
-                encoder, self._vocabularies[encoder.slot], [c for _, c in group], stacked, self._options.clip_skip
+                encoder,
+                self._vocabularies[encoder.slot],
+                [chunk for _, chunk in group],
+                stacked,
+                self._model.device,
+                self._options.clip_skip,
             )
             for index, (key, _) in enumerate(group):
                 pooled = None if encoded.pooled is None else encoded.pooled[index]

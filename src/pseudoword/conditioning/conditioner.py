@@ -49,8 +49,8 @@ class Conditioner:
         for encoder, of_encoder in zip(self.model.encoders, split, strict=True):
             chunks = [chunk for own in of_encoder for chunk in [*own, *[()] * (num_chunks - len(own))]]
             used = words_in(item.piece for chunk in chunks for item in chunk if item.piece is not None)
-            stacked = stack_words(used, words, encoder, self.model.widths())
-            encoded = encode_chunks(encoder, self._vocabularies[encoder.slot], chunks, stacked)
+            stacked = stack_words(used, words, encoder.slot, self.model)
+            encoded = encode_chunks(encoder, self._vocabularies[encoder.slot], chunks, stacked, self.model.device)
             hidden.append(encoded.hidden.reshape(len(distinct), -1, encoded.hidden.shape[-1]))
             pooled = encoded.pooled[::num_chunks] if encoded.pooled is not None else pooled
         return Conditioning(torch.cat(hidden, dim=-1), pooled).select([distinct.index(prompt) for prompt in prompts])

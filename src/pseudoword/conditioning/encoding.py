@@ -11,7 +11,7 @@ from pseudoword.conditioning.matching import Placement
 from pseudoword.conditioning.vocabulary import ExtendedVocabulary, extra_rows
 from pseudoword.errors import BadOption, WrongFamily
 from pseudoword.families import describe
-from pseudoword.models.protocols import TextEncoder
+from pseudoword.models.protocols import BaseModel, TextEncoder
 
 Words = Mapping[str, Mapping[str, torch.Tensor]]
 """Name → slot → rows [n, width]; the names are what is written in prompts."""
@@ -33,25 +33,26 @@ class Stacked:
     first: Mapping[str, int]
 
 
-def stack_words(used: Iterable[str], words: Words, encoder: TextEncoder, widths: Mapping[str, int]) -> Stacked:
-    """Rows of the words `used`, for this encoder's slot.
+def stack_words(used: Iterable[str], words: Words, slot: str, model: BaseModel) -> Stacked:
+    """Rows of the words `used` for this slot, where the model works.
 
     Raises:
         WrongFamily: a word does not have exactly the slots and widths of the model.
     """
+    widths = model.widths()
     first: dict[str, int] = {}
     stacked: list[torch.Tensor] = []
     num_rows = 0
     for name in used:
         own = {slot: rows.shape[-1] for slot, rows in words[name].items()}
-        if own != dict(widths):
+        if own != widths:
             raise WrongFamily(
                 f"{name!r} was made for {describe(own)}",
                 expected=f"an embedding for {describe(widths)}",
                 next_move="Train the word on this model, or load the model that it was made for",
             )
         first[name] = num_rows
-        stacked.append(words[name][encoder.slot].to(next(encoder.module.parameters()).device))
+        stacked.append(words[name][slot].to(model.device))
         num_rows += len(stacked[-1])
     return Stacked(torch.cat(stacked) if stacked else None, first)
 
@@ -72,12 +73,16 @@ def encode_chunks(
     vocabulary: ExtendedVocabulary,
     chunks: Sequence[Chunk],
     stacked: Stacked,
+    device: torch.device,
     clip_skip: int = 1,
 ) -> Encoded:
-    """Each chunk by itself through the encoder; gradients flow into the stacked rows."""
+    """Each chunk by itself through the encoder; gradients flow into the stacked rows.
+
+    The encoder may be elsewhere than on `device` until it is called (`models/memory.py`).
+    """
     laid = [_lay_out(encoder, chunk, stacked.first) for chunk in chunks]
     module = cast("Any", encoder.module)
-    ids = torch.tensor([ids for ids, _ in laid], device=vocabulary.weight.device)
+    ids = torch.tensor([ids for ids, _ in laid], device=device)
     skips = encoder.skips and clip_skip > 1
     with extra_rows(vocabulary, stacked.rows):
         output = module(ids, output_hidden_states=encoder.penultimate or skips)
@@ -89,8 +94,8 @@ def encode_chunks(
         hidden = output.last_hidden_state
     if not encoder.pools:
         return Encoded(hidden, None)
-    ends = torch.tensor([end for _, end in laid], device=ids.device)
-    at_end = output.last_hidden_state[torch.arange(len(ends), device=ids.device), ends]
+    ends = torch.tensor([end for _, end in laid], device=device)
+    at_end = output.last_hidden_state[torch.arange(len(ends), device=device), ends]
     return Encoded(hidden, module.text_projection(at_end))
 
 

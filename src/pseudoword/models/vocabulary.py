@@ -11,11 +11,14 @@ from typing import Any
 import torch
 
 from pseudoword.errors import BadModel
-from pseudoword.models.clip_tokenizer import VOCABULARY_SIZE
-from pseudoword.models.folder import ModelFolder, find_model
+from pseudoword.models.clip_tokenizer import END, VOCABULARY_SIZE, clip_tokenizer
+from pseudoword.models.folder import ModelFolder, find_checkpoint, find_model
 from pseudoword.models.folder_parts import first_slot, load_tokenizer
+from pseudoword.models.single_file import open_checkpoint
 
 _TABLE = "embeddings.token_embedding.weight"
+_CHECKPOINT_TABLE = "token_embedding.weight"
+_TEXT_ENCODERS = ("cond_stage_model.", "conditioner.embedders.")
 _WORD_END = "</w>"
 
 
@@ -76,7 +79,11 @@ def load_tokenizers(source: str) -> tuple[str, tuple[LoneTokenizer, ...]]:
 
     Raises:
         BadModel: there is no such model, or its files are damaged.
+        UnsafePickle: a checkpoint's pickle names something that is not on the allow-list.
     """
+    file = find_checkpoint(source)
+    if file is not None:
+        return file.stem, _tokenizers_of_checkpoint(file)
     folder = find_model(source)
     tokenizers: list[LoneTokenizer] = []
     for part, slot in _slots(folder):
@@ -84,6 +91,20 @@ def load_tokenizers(source: str) -> tuple[str, tuple[LoneTokenizer, ...]]:
         tokenizer = load_tokenizer(folder, part.replace("text_encoder", "tokenizer"), size)
         tokenizers.append(LoneTokenizer(slot=slot, tokenizer=tokenizer, width=_width(folder, part)))
     return folder.name, tuple(tokenizers)
+
+
+def _tokenizers_of_checkpoint(file: Path) -> tuple[LoneTokenizer, ...]:
+    """All checkpoints have CLIP's vocabulary; OpenCLIP's encoders pad with another token than OpenAI's."""
+    checkpoint = open_checkpoint(file)
+    slots = {"sd1": ("clip_l",), "sd2": ("clip_h",), "sdxl": ("clip_l", "clip_g")}[checkpoint.family]
+    shapes = checkpoint.weights.shapes
+    tables = sorted(name for name in shapes if name.endswith(_CHECKPOINT_TABLE) and name.startswith(_TEXT_ENCODERS))
+    if len(tables) != len(slots):
+        raise BadModel(f"{file} has {len(tables)} text encoders", expected=str(len(slots)))
+    return tuple(
+        LoneTokenizer(slot=slot, tokenizer=clip_tokenizer(END if slot == "clip_l" else "!"), width=shapes[table][1])
+        for slot, table in zip(slots, tables, strict=True)
+    )
 
 
 def load_vocabulary(source: str) -> Vocabulary:

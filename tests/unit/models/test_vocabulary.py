@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from pseudoword.errors import BadModel
-from pseudoword.models.vocabulary import load_vocabulary, read_widths
+from pseudoword.models.load import load_model
+from pseudoword.models.vocabulary import load_tokenizers, load_vocabulary, read_widths
 
 
 @pytest.mark.parametrize("kind", ["sd1", "sd2", "sdxl"])
@@ -64,3 +65,15 @@ def test_damaged_weights_are_named(tiny_folder, tmp_path):
     (folder / "text_encoder" / "model.safetensors").write_bytes(b"\x00" * 64)
     with pytest.raises(BadModel, match=r"model\.safetensors"):
         load_vocabulary(str(folder))
+
+
+@pytest.mark.parametrize("kind", ["sd1", "sd2", "sdxl"])
+def test_tokenizers_alone_are_those_of_the_loaded_model(whole_folder, write_file, kind):
+    for source in (whole_folder(kind), write_file(kind, "safetensors"), write_file(kind, "zip")):
+        model = load_model(str(source), device="cpu", precision="fp32", hash_cache=source.parent / "hashes.json")
+        name, tokenizers = load_tokenizers(str(source))
+        assert name == model.name
+        assert {one.slot: one.width for one in tokenizers} == model.widths()
+        for alone, encoder in zip(tokenizers, model.encoders, strict=True):
+            assert alone.tokenizer("a Cat, 12").input_ids == encoder.tokenizer("a Cat, 12").input_ids
+            assert alone.tokenizer.pad_token_id == encoder.tokenizer.pad_token_id
