@@ -22,18 +22,23 @@ def command_from(options: type, folders: tuple[str, ...]) -> Callable[[Callable[
     """Give a function `f(options, settings)` the parameters of a dataclass and of some folders.
 
     Fields without a default become arguments, or options that must be given where the metadata has `option`; all
-    others become options; help comes from the field's metadata.
+    others become options, or arguments that may be left out where it has `argument`. Help comes from the field's
+    metadata. A function with a parameter `given` gets the names of the options that the user wrote.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        def command(**values: Any) -> None:
+        wants_given = "given" in inspect.signature(function).parameters
+
+        def command(context: typer.Context, **values: Any) -> None:
             chosen = {name: path for name in folders if (path := values.pop(name)) is not None}
             settings = Settings.from_environment()
             with clear_errors():
-                function(options(**values), _with_folders(settings, chosen))
+                extra = {"given": _given(context)} if wants_given else {}
+                function(options(**values), _with_folders(settings, chosen), **extra)
 
         hints = get_type_hints(options)
-        parameters = [_parameter(field, hints[field.name]) for field in fields(options)]
+        parameters = [inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
+        parameters += [_parameter(field, hints[field.name]) for field in fields(options)]
         parameters += [_folder_parameter(name) for name in folders]
         command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
         command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -42,6 +47,11 @@ def command_from(options: type, folders: tuple[str, ...]) -> Callable[[Callable[
         return command
 
     return decorate
+
+
+def _given(context: typer.Context) -> set[str]:
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
 
 
 def folder_options(**chosen: Path | None) -> Settings:
@@ -55,11 +65,13 @@ def _with_folders(settings: Settings, chosen: dict[str, Path]) -> Settings:
 
 def _parameter(field: "Field[Any]", hint: Any) -> inspect.Parameter:
     about = field.metadata
-    if field.default is MISSING and not about.get("option"):
+    if about.get("argument") or (field.default is MISSING and not about.get("option")):
         declared = typer.Argument(help=about["help"], metavar=about.get("metavar", field.name.upper()))
-        default = inspect.Parameter.empty
+        default = inspect.Parameter.empty if field.default is MISSING else field.default
     else:
-        flags = [f"--{field.name.replace('_', '-')}"] + ([about["short"]] if "short" in about else [])
+        flags = [about.get("flag", f"--{field.name.replace('_', '-')}")] + (
+            [about["short"]] if "short" in about else []
+        )
         required = field.default is MISSING
         declared = typer.Option(
             *flags, help=about["help"], show_default=not required and field.default not in (None, "")

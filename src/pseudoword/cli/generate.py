@@ -1,37 +1,67 @@
 """`pseudoword generate`."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from pseudoword.cli._errors import INTERRUPTED
 from pseudoword.cli._options import command_from
+from pseudoword.errors import BadOption
+from pseudoword.generation.naming import SaveOptions
 from pseudoword.generation.options import GenerateOptions
 from pseudoword.models.folder import BUNDLED
 from pseudoword.settings import DEVICES, PRECISIONS, Settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerateCommand(GenerateOptions):
-    """A request, and what it runs on."""
+@dataclass(frozen=True, kw_only=True)
+class GenerateCommand(SaveOptions, GenerateOptions):
+    """A request, what it runs on, and where its pictures go."""
 
+    prompt: str = field(default="", metadata={"help": "What to draw; learned words by their names.", "argument": True})
+    from_picture: Path | None = field(
+        default=None,
+        metadata={
+            "help": "Draw this picture again; options given beside it count instead of its own.",
+            "flag": "--from",
+        },
+    )
     model: str = field(default=BUNDLED, metadata={"help": "bundled, a folder in diffusers' layout, or a hub id."})
     device: str = field(default="auto", metadata={"help": " | ".join(DEVICES)})
     precision: str = field(default="auto", metadata={"help": " | ".join(PRECISIONS)})
-    output: Path | None = field(
-        default=None, metadata={"help": "File of the picture. Default: numbered, in the outputs folder."}
-    )
+
+    def __post_init__(self) -> None:
+        SaveOptions.__post_init__(self)
+        GenerateOptions.__post_init__(self)
 
 
 @command_from(GenerateCommand, ("embeddings_dir", "outputs_dir"))
-def generate(options: GenerateCommand, settings: Settings) -> None:
+def generate(options: GenerateCommand, settings: Settings, given: set[str]) -> None:
     """Draw pictures from a prompt; words of the embeddings folder are used by writing their names."""
     from pseudoword.cli._interrupt import show_until_stopped
-    from pseudoword.services.generate import Studio
 
-    studio = Studio.open(settings, model=options.model, device=options.device, precision=options.precision)
-    _, stopped = show_until_stopped(studio.draw_and_save(options, options.output))
+    if options.from_picture is None and "prompt" not in given:
+        raise BadOption("no prompt", expected="what to draw, or --from PICTURE")
+    _, stopped = show_until_stopped(_events(options, settings, given))
     if stopped:
         typer.echo("stopped; the pictures that were told are saved")
         raise typer.Exit(INTERRUPTED)
+
+
+def _events(options: GenerateCommand, settings: Settings, given: set[str]) -> Iterator[Any]:
+    from pseudoword.services.generate import Studio
+    from pseudoword.services.repeat import differences, read_request
+
+    request: GenerateOptions = options
+    model, recorded = options.model, None
+    if options.from_picture is not None:
+        names = {own.name for own in fields(GenerateOptions)} & given
+        recorded = read_request(options.from_picture, {name: getattr(options, name) for name in names})
+        request = recorded.request
+        model = model if "model" in given else recorded.model
+    studio = Studio.open(settings, model=model, device=options.device, precision=options.precision)
+    if recorded is not None:
+        yield from differences(studio, recorded)
+    yield from studio.draw_and_save(request, options)

@@ -3,7 +3,7 @@
 A generator of events whose caller owns the loop, and may answer a `Progress` with a `Signal`.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,7 +13,7 @@ from pseudoword.errors import BadOption
 from pseudoword.events import Event, PictureDone, Warned
 from pseudoword.generation.hires import Target, enlarged, target_of
 from pseudoword.generation.img2img import Sources, Start, start_from, to_picture
-from pseudoword.generation.infotext import Infotext
+from pseudoword.generation.infotext import Infotext, Value
 from pseudoword.generation.options import GenerateOptions
 from pseudoword.generation.record import record, with_seeds
 from pseudoword.generation.request import Prompts, Request, encode_prompts, resolve_request
@@ -32,8 +32,9 @@ def draw(
     conditioner: Conditioner,
     options: GenerateOptions,
     words: Words,
-    word_hashes: dict[str, str] | None = None,
+    word_hashes: Mapping[str, str] | None = None,
     sources: Sources | None = None,
+    notes: Mapping[str, Value] | None = None,
 ) -> Generator[Event, Signal | None, None]:
     """Yield `Warned`, `Progress` per sampling step, and one `PictureDone` per picture.
 
@@ -43,6 +44,7 @@ def draw(
         words: learned words that the prompts may use.
         word_hashes: name to short hash of its file, for the infotext's `TI hashes`.
         sources: the pictures of an img2img request, already read.
+        notes: what else the infotext says, by keys that A1111 does not know.
 
     Raises:
         BadOption: width or height is not a multiple of the model's latent size, or a mask masks nothing.
@@ -56,7 +58,7 @@ def draw(
         yield Warned(message=message)
     start = None if sources is None else start_from(request, sources)
     passes = _Passes.of(request, prompts, start)
-    info = record(request, prompts, word_hashes or {}, start)
+    info = record(request, prompts, word_hashes or {}, start).with_values(notes or {})
     for batch in range(options.count):
         latents, signal = yield from passes.batch(batch)
         yield from _pictures(request, latents, info, batch, start)

@@ -7,11 +7,12 @@ A tag in square brackets is replaced by what the picture's infotext says; argume
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from pseudoword.errors import BadOption
-from pseudoword.generation.infotext import Infotext, parse_infotext
+from pseudoword.generation.infotext import parse_infotext
 
 DEFAULT_PATTERN = "[seed]"
 MAX_PART = 128
@@ -23,6 +24,50 @@ _FORBIDDEN = re.compile(r'[#<>:"/\\|?*\n\r\t\x00-\x1f\x7f]')
 _PIECE = re.compile(r"(?P<text>[^\[\]]*)(?:\[(?P<tag>\w+)(?P<arguments>(?:<[^<>]*>)*)\]|$)")
 _WORDS = 8
 _HASH = 8
+
+
+SUFFIXES: Mapping[str, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "avif": ".avif"}
+"""Format → the suffix that we give it."""
+_FORMATS = {**{suffix: name for name, suffix in SUFFIXES.items()}, ".jpeg": "jpeg"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaveOptions:
+    """How pictures are saved."""
+
+    output: Path | None = field(
+        default=None,
+        metadata={"help": "File of the picture; its suffix is the format. Default: numbered, in the outputs folder."},
+    )
+    format: str = field(default="png", metadata={"help": f"{' | '.join(SUFFIXES)}, for numbered files."})
+    name_pattern: str = field(
+        default=DEFAULT_PATTERN,
+        metadata={"help": "What stands after the number, by A1111's tags: [seed], [model_name], [prompt_words] …"},
+    )
+
+    def __post_init__(self) -> None:
+        if self.format not in SUFFIXES:
+            raise BadOption(f"--format {self.format}", expected=" or ".join(SUFFIXES))
+        check_pattern(self.name_pattern)
+        if self.output is not None and not _is_name(self.output):
+            raise BadOption(f"--output {self.output}", expected=f"a file name that ends in {', '.join(_FORMATS)}")
+
+    @property
+    def suffix(self) -> str:
+        """Of all files that are saved."""
+        return SUFFIXES[self.format] if self.output is None else self.output.suffix
+
+
+def format_of(path: Path) -> str | None:
+    """The format that a file's suffix asks for; None where it is no suffix of a picture."""
+    return _FORMATS.get(path.suffix.lower())
+
+
+def _is_name(output: Path) -> bool:
+    try:
+        return format_of(output) is not None and not output.is_dir()
+    except (OSError, ValueError):  # too long, or with a null character
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,13 +184,13 @@ def check_pattern(pattern: str) -> str:
     return pattern
 
 
-def file_name(pattern: str, infotext: Infotext, moment: Moment) -> str:
-    """The name, without number and suffix, that the pattern gives to one picture; never empty.
+def file_name(pattern: str, infotext: str, moment: Moment) -> str:
+    """The name, without number and suffix, that the pattern gives to the picture of this text; never empty.
 
     Raises:
         BadOption: as `check_pattern`.
     """
-    said = parse_infotext(infotext.text())
+    said = parse_infotext(infotext)
     parts: list[str] = []
     for match in _pieces(check_pattern(pattern)):
         text = match["text"]

@@ -9,6 +9,9 @@ from pseudoword.generation.request import Prompts, Request
 from pseudoword.generation.sampling.names import AUTOMATIC
 from pseudoword.generation.sampling.noise import Seeds
 
+_COMMA_BACKTRACK = 20
+"""A1111's default, and ours."""
+
 
 def record(request: Request, prompts: Prompts, word_hashes: Mapping[str, str], start: Start | None) -> Infotext:
     """The text of all pictures of a request, as yet without seeds."""
@@ -33,6 +36,7 @@ def record(request: Request, prompts: Prompts, word_hashes: Mapping[str, str], s
         "TI hashes": hash_list(used),
         "Emphasis": options.emphasis if _has_emphasis(request) and options.emphasis != "Original" else None,
         "Pad conds": True if prompts.first.padded else None,
+        "Comma backtrack": options.comma_backtrack if options.comma_backtrack != _COMMA_BACKTRACK else None,
     }
     return Infotext(prompt=options.prompt, negative_prompt=options.negative_prompt, values=values)
 

@@ -17,10 +17,8 @@ from PIL.PngImagePlugin import PngInfo
 from pseudoword.errors import BadFile, BadOption
 from pseudoword.files import atomic_path
 from pseudoword.generation.metadata import EXIF_IFD, USER_COMMENT
+from pseudoword.generation.naming import SUFFIXES, format_of
 
-SUFFIXES = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "avif": ".avif"}
-"""Format → the suffix that we give it."""
-_FORMATS = {**{suffix: name for name, suffix in SUFFIXES.items()}, ".jpeg": "jpeg"}
 _QUALITY: dict[str, dict[str, Any]] = {
     "png": {},
     "jpeg": {"quality": 95, "subsampling": "4:4:4"},
@@ -46,22 +44,6 @@ def next_grid_path(outputs_dir: Path, today: date, suffix: str = ".png") -> Path
     return folder / f"grid-{_next_number(folder, _GRID):04d}{suffix}"
 
 
-def check_format(name: str) -> str:
-    """`name` if pictures can be written so.
-
-    Raises:
-        BadOption: no such format.
-    """
-    if name not in SUFFIXES:
-        raise BadOption(f"--format {name}", expected=" or ".join(SUFFIXES))
-    return name
-
-
-def format_of(path: Path) -> str | None:
-    """The format that a file's suffix asks for; None where it is no suffix of a picture."""
-    return _FORMATS.get(path.suffix.lower())
-
-
 def save_picture(image: Image.Image, path: Path, infotext: str = "") -> None:
     """Write a picture in the format of its suffix, whole or not at all, the infotext inside.
 
@@ -70,7 +52,7 @@ def save_picture(image: Image.Image, path: Path, infotext: str = "") -> None:
     """
     kind = format_of(path)
     if kind is None:
-        raise BadOption(f"the file name {path.name}", expected=f"one that ends in {', '.join(_FORMATS)}")
+        raise BadOption(f"the file name {path.name}", expected=f"one that ends in {', '.join(SUFFIXES.values())}")
     extra: dict[str, Any] = {}
     if infotext:
         extra = {"pnginfo": _chunk(infotext)} if kind == "png" else {"exif": _exif(infotext)}

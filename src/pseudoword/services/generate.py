@@ -2,28 +2,30 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 from PIL import Image
 
-from pseudoword.conditioning.conditioner import Conditioner, Words
-from pseudoword.errors import BadFile, BadOption
-from pseudoword.events import Event, PictureDone, Saved, Warned
-from pseudoword.families import describe
+from pseudoword.conditioning.conditioner import Conditioner
+from pseudoword.errors import BadFile
+from pseudoword.events import Event, PictureDone, Saved
 from pseudoword.files import check_folder
 from pseudoword.generation.draw import draw
 from pseudoword.generation.grid import make_grid
 from pseudoword.generation.img2img import Sources, load_sources
+from pseudoword.generation.naming import Moment, SaveOptions, file_name
 from pseudoword.generation.options import GenerateOptions
-from pseudoword.generation.saving import next_grid_path, next_picture_path, save_png
+from pseudoword.generation.saving import next_grid_path, next_picture_path, save_picture
 from pseudoword.generation.signals import Signal
-from pseudoword.library import Library, Snapshot
+from pseudoword.library import Library
 from pseudoword.models.load import load_model
+from pseudoword.services.words import usable_words
 from pseudoword.settings import Settings
 
 Events = Generator[Event, Signal | None, None]
 """The caller may answer a `Progress` with a `Signal`."""
+_AS_USUAL = SaveOptions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,43 +57,43 @@ class Studio:
         """
         sources = load_sources(options) if sources is None else sources
         snapshot = self.library.refresh()
-        words, hashes, warnings = _usable(self.conditioner, snapshot, options)
-        yield from warnings
-        yield from draw(self.conditioner, options, words, hashes, sources)
+        prompts = (options.prompt, options.negative_prompt, options.hires_prompt, options.hires_negative_prompt)
+        usable = usable_words(self.conditioner, snapshot, prompts)
+        yield from usable.warnings
+        yield from draw(self.conditioner, options, usable.words, usable.hashes, sources, usable.notes())
 
-    def draw_and_save(self, options: GenerateOptions, output: Path | None = None) -> Events:
+    def draw_and_save(self, options: GenerateOptions, saving: SaveOptions = _AS_USUAL) -> Events:
         """As `draw`, and write every picture, and a grid if there are several.
 
         Args:
             options: the request.
-            output: file of the picture; with several pictures `-<index>` goes before the suffix. By default
-                they go into the outputs folder, numbered.
+            saving: where and in which format; with an `output` and several pictures `-<index>` goes before the suffix.
         """
         done: list[PictureDone] = []
-        today = date.today()
-        if output is not None:
-            _check_output(output)
+        now = datetime.now()
+        if saving.output is not None:
+            check_folder(saving.output.parent, "the folder")
         else:
             check_folder(self.settings.outputs_dir, "the outputs folder")
-        several = options.batch_size * options.count > 1
         events = self.draw(options)
         signal: Signal | None = None
         while (event := _next(events, signal)) is not None:
             if not isinstance(event, PictureDone):
                 signal = yield event
                 continue
-            path = _picture_path(self.settings, output, event, several=several, today=today)
-            save_png(event.image, path, event.infotext)
+            moment = Moment(now=now, index=event.index, batch_size=options.batch_size, count=options.count)
+            path = _picture_path(self.settings, saving, event, moment)
+            save_picture(event.image, path, event.infotext)
             done.append(replace(event, path=path))
             signal = yield done[-1]
         if len(done) > 1:
-            yield self._save_grid(done, output, today)
+            yield self._save_grid(done, saving, now.date())
 
-    def _save_grid(self, done: list[PictureDone], output: Path | None, today: date) -> Saved:
-        path = next_grid_path(self.settings.outputs_dir, today)
-        if output is not None:
-            path = output.with_name(f"{output.stem}-grid{output.suffix}")
-        save_png(make_grid([event.image for event in done]), path, done[0].infotext)
+    def _save_grid(self, done: list[PictureDone], saving: SaveOptions, today: date) -> Saved:
+        path = next_grid_path(self.settings.outputs_dir, today, saving.suffix)
+        if saving.output is not None:
+            path = saving.output.with_stem(f"{saving.output.stem}-grid")
+        save_picture(make_grid([event.image for event in done]), path, done[0].infotext)
         return Saved(path=path, what="grid")
 
 
@@ -108,35 +110,9 @@ def _next(events: Events, signal: Signal | None) -> Event | None:
         return None
 
 
-def _check_output(output: Path) -> None:
-    try:
-        possible = output.suffix.lower() == ".png" and not output.is_dir()
-    except (OSError, ValueError):  # too long, or with a null character
-        possible = False
-    if not possible:
-        raise BadOption(f"--output {output}", expected="the name of a .png file")
-    check_folder(output.parent, "the folder")
-
-
-def _picture_path(settings: Settings, output: Path | None, event: PictureDone, *, several: bool, today: date) -> Path:
-    if output is None:
-        return next_picture_path(settings.outputs_dir, event.seed, today)
-    return output.with_name(f"{output.stem}-{event.index}{output.suffix}") if several else output
-
-
-def _usable(
-    conditioner: Conditioner, snapshot: Snapshot, options: GenerateOptions
-) -> tuple[Words, dict[str, str], list[Warned]]:
-    """The words that fit the model; a warning for each that a prompt names and that does not."""
-    entries = snapshot.entries.values()
-    fitting = {e.embedding.name: e for e in entries if conditioner.fits(e.embedding.vectors)}
-    model = describe(conditioner.model.widths())
-    reasons = {skip.path.stem: skip.reason for skip in snapshot.skipped if skip.path.stem not in fitting}
-    for entry in entries:
-        if entry.embedding.name not in fitting:
-            reasons[entry.embedding.name] = f"made for {describe(entry.embedding.widths)}, the model is {model}"
-    prompts = (options.prompt, options.negative_prompt)
-    named = {name for prompt in prompts for name in conditioner.words_in(prompt, reasons)}
-    warnings = [Warned(message=f"{name!r} is not used: {reasons[name]}") for name in sorted(named)]
-    words = {name: entry.embedding.vectors for name, entry in fitting.items()}
-    return words, {name: entry.short for name, entry in fitting.items()}, warnings
+def _picture_path(settings: Settings, saving: SaveOptions, event: PictureDone, moment: Moment) -> Path:
+    if saving.output is None:
+        name = file_name(saving.name_pattern, event.infotext, moment)
+        return next_picture_path(settings.outputs_dir, name, moment.now.date(), saving.suffix)
+    several = moment.batch_size * moment.count > 1
+    return saving.output.with_stem(f"{saving.output.stem}-{event.index}") if several else saving.output

@@ -140,7 +140,7 @@ def test_bad_requests(run, tiny_folder, arguments, words):
     one_line_and_code_2(run("generate", "a cat", *model, *arguments), *words)
 
 
-@pytest.mark.parametrize("output", [".", "", "picture.jpg", "afile/o.png", "x" * 300 + ".png"])
+@pytest.mark.parametrize("output", [".", "", "picture.tiff", "afile/o.png", "x" * 300 + ".png"])
 def test_an_output_that_cannot_be_a_picture(run, tiny_folder, tmp_path, output):
     (tmp_path / "afile").write_text("x")
     one_line_and_code_2(run("generate", "a cat", "--model", tiny_folder("sd1"), "--steps", 1, "--output", output))
@@ -185,6 +185,53 @@ def test_an_unknown_demo(run):
     one_line_and_code_2(run("demo", "--word", "nope"), "hikon or mirp")
 
 
+def test_a_picture_is_drawn_again_with_options_on_top(run, tiny_folder, tmp_path):
+    model = ["--model", tiny_folder("sd1")]
+    run("generate", "a cat", *model, "--steps", 2, "--seed", 3, "--sampler", "DPM++ 2M Karras", "--output", "x.png")
+    result = run("generate", "--from", "x.png", *model, "--output", "y.png")
+    assert result.exit_code == 0, result.output
+    assert "note" not in result.output
+    assert Path("x.png").read_bytes() == Path("y.png").read_bytes()
+    run(
+        "generate",
+        "a dog",
+        "--from",
+        "x.png",
+        *model,
+        "--steps",
+        1,
+        "--format",
+        "webp",
+        "--name-pattern",
+        "[seed]-[sampler]",
+    )
+    [path] = tmp_path.rglob("*.webp")
+    assert path.name == "00000-3-DPM++ 2M.webp"
+    assert "a dog\nSteps: 1, Sampler: DPM++ 2M, Schedule type: Karras" in run("info", path).output
+
+
+def test_another_model_than_the_pictures_is_told(run, tiny_folder):
+    run("generate", "a cat", "--model", tiny_folder("sd1"), "--steps", 1, "--output", "x.png")
+    result = run("generate", "--from", "x.png", "--model", tiny_folder("sdxl"))
+    assert result.exit_code == 0, result.output
+    assert "note: x.png was drawn with the model tiny-sd1 [" in result.output
+
+
+def test_neither_prompt_nor_picture(run):
+    one_line_and_code_2(run("generate"), "no prompt", "--from PICTURE")
+
+
+def test_a_comparison_from_the_command_line(run, tiny_folder, tmp_path):
+    result = run(
+        "compare", "a cat", "--axis", "seed=1,2", "-a", "prompt=cat|dog", "--model", tiny_folder("sd1"), "--steps", 1
+    )
+    assert result.exit_code == 0, result.output
+    assert len([*tmp_path.rglob("cells/*.png")]) == 4
+    assert len([*tmp_path.rglob("index.html")]) == 1
+    one_line_and_code_2(run("compare", "a cat", "--axis", "colour=1"), "colour", "checkpoint=", "weight=")
+    one_line_and_code_2(run("compare", "a cat"), "0 axes")
+
+
 def test_info_prints_what_a_picture_says_and_goes_on_after_one_that_says_nothing(run, tiny_folder, tmp_path):
     run("generate", "a cat", "--model", tiny_folder("sd1"), "--steps", 1, "--seed", 3, "--output", "x.png")
     (tmp_path / "no.png").write_bytes(b"x")
@@ -210,6 +257,8 @@ def test_help_of_every_command_shows_its_options_whole(run):
     for command, option in (
         ("train", "[name] for the word"),
         ("generate", "--cfg-scale"),
+        ("generate", "--from"),
+        ("compare", "--axis"),
         ("demo", "--word"),
         ("resume", "--steps"),
     ):

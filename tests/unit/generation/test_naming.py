@@ -57,11 +57,13 @@ def sha(text):
     ],
 )
 def test_tags_of_a_single_picture(pattern, name):
-    assert file_name(pattern, INFO, ONE) == name
+    assert file_name(pattern, INFO.text(), ONE) == name
 
 
 def test_tags_of_a_picture_among_others():
-    name = file_name("[batch_number] [generation_number] [batch_size] [seed_first] [seed_last]", INFO, THIRD_OF_SIX)
+    name = file_name(
+        "[batch_number] [generation_number] [batch_size] [seed_first] [seed_last]", INFO.text(), THIRD_OF_SIX
+    )
     assert name == "1 3 2 40 45"
 
 

@@ -7,7 +7,8 @@ from PIL import Image
 
 from pseudoword.errors import BadOption
 from pseudoword.generation.grid import labelled_rows, make_grid
-from pseudoword.generation.saving import format_of, next_grid_path, next_picture_path, save_picture, save_png
+from pseudoword.generation.naming import format_of
+from pseudoword.generation.saving import next_grid_path, next_picture_path, save_picture, save_png
 
 DAY = date(2026, 1, 2)
 
