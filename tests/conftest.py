@@ -1,7 +1,7 @@
 """What all tests share: deterministic examples, nothing fetched, nothing written outside the test."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from pseudoword.models.diffusers_model import DiffusersModel
+    from tests.share_server import ShareServer
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
@@ -80,3 +81,32 @@ def pictures_dir(tmp_path: Path) -> Path:
         ImageDraw.Draw(image).ellipse((8, 8, 40 + 4 * number, 50), fill=colour)
         image.save(folder / f"{number}-{words}.png")
     return folder
+
+
+@pytest.fixture
+def share_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Iterator[ShareServer]":
+    """Both services on 127.0.0.1, with what they share; this process asks them and nobody is logged in."""
+    import huggingface_hub.constants
+
+    from tests.share_server import ShareServer, fill
+
+    with ShareServer() as server:
+        fill(server)
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.setenv("PSEUDOWORD_CIVITAI_ENDPOINT", server.url)
+        monkeypatch.setenv("PSEUDOWORD_CACHE_DIR", str(tmp_path / "cache"))
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+        for name in (
+            "HF_TOKEN",
+            "HUGGING_FACE_HUB_TOKEN",
+            "CIVITAI_API_TOKEN",
+            "HTTP_PROXY",
+            "http_proxy",
+            "ALL_PROXY",
+        ):
+            monkeypatch.delenv(name, raising=False)
+        # huggingface_hub reads its environment when it is imported, which was long ago
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+        yield server

@@ -10,7 +10,9 @@ says. The sources of the replies stand in tests/compat/replies.
 
 import base64
 import hashlib
+import io
 import json
+import os
 import re
 import threading
 from collections.abc import Callable
@@ -46,6 +48,62 @@ class Repo:
     @property
     def sha(self) -> str:
         return hashlib.sha1(repr(sorted(self.files.items())).encode()).hexdigest()
+
+
+def torch_bytes(value: Any) -> bytes:
+    """As `torch.save` writes it."""
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
+
+
+class Malicious:
+    """Unpickled without care, this runs a command that leaves a file named `owned`."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, ("touch owned",)
+
+
+def fill(server: "ShareServer") -> None:
+    """The files behind tests/compat/replies: structures as reference trainers.md §3 has them."""
+    import torch
+    from safetensors.torch import save
+
+    made = torch.Generator().manual_seed(0)
+
+    def rows(count: int, width: int) -> Any:
+        return torch.randn(count, width, generator=made)
+
+    server.repos["sd-concepts-library/cat-toy"] = Repo(
+        files={
+            ".gitattributes": b"*.bin filter=lfs",
+            "README.md": b"---\nlicense: mit\n---\n",
+            "learned_embeds.bin": torch_bytes({"<cat-toy>": rows(1, 768)[0]}),
+            "token_identifier.txt": b"<cat-toy>",
+        }
+    )
+    server.repos["someone/fluffy-cat"] = Repo(
+        files={
+            "learned_embeds.safetensors": save({"<fluffy>": rows(2, 768)}),
+            "learned_embeds_2.safetensors": save({"<fluffy>": rows(2, 1280)}),
+        }
+    )
+    server.repos["someone/evil"] = Repo(files={"learned_embeds.bin": torch_bytes({"<x>": Malicious()})})
+    server.repos["someone/many"] = Repo(
+        files={
+            "dog.safetensors": save({"emb_params": rows(1, 768)}),
+            "fox.pt": torch_bytes({"fox": rows(1, 768)}),
+            "nested/owl.pt": torch_bytes({"owl": rows(1, 768)}),
+            "small.safetensors.txt": b"notes",
+        },
+        lfs=(),
+    )
+    a1111 = {"string_to_token": {"*": 265}, "string_to_param": {"*": rows(8, 768)}, "name": "CatToy", "step": 100}
+    server.civitai_files["CatToy.pt"] = torch_bytes({**a1111, "sd_checkpoint": None, "sd_checkpoint_name": None})
+    server.civitai_files["CatToyXL.safetensors"] = save({"clip_l": rows(4, 768), "clip_g": rows(4, 1280)})
+    server.civitai_files["badpaws.pt"] = torch_bytes({"x": Malicious()})
 
 
 Fault = Callable[["Handler"], bool]
@@ -108,6 +166,8 @@ class ShareServer:
         self._server.daemon_threads = True
         self._server.share = self  # type: ignore[attr-defined]
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.store = self.url.replace("127.0.0.1", "localhost")
+        """Files lie on another host than the pages, as with both services."""
 
     def __enter__(self) -> "ShareServer":
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -182,9 +242,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def send(self, code: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(code)
-        told = {"content-length": str(len(body)), "content-type": "application/json", **headers}
+        told = {"content-length": str(len(body)), "content-type": "application/json"}
+        told |= {key.replace("_", "-"): value for key, value in headers.items()}
         for key, value in told.items():
-            self.send_header(key.replace("_", "-"), value)
+            self.send_header(key, value)
         cut = self.cut is not None and self.cut < len(body)
         if cut:
             self.send_header("connection", "close")
@@ -198,9 +259,9 @@ class Handler(BaseHTTPRequestHandler):
     def send_json(self, value: Any, code: int = 200) -> None:
         self.send(code, json.dumps(value).encode(), {})
 
-    def send_file(self, content: bytes) -> None:
+    def send_file(self, content: bytes, more: dict[str, str] | None = None) -> None:
         """With ranges, as stores have them (RFC 9110 §14)."""
-        headers = {"content-type": "application/octet-stream", "accept-ranges": "bytes"}
+        headers = {"content-type": "application/octet-stream", "accept-ranges": "bytes", **(more or {})}
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("range") or "")
         if wanted is None or not self.ranges:
             self.send(200, content, headers)
@@ -253,12 +314,12 @@ def hub_file(handler: Handler, request: Request, repo_id: str, revision: str, na
         return
     content = repo.files[name]
     if not name.endswith(repo.lfs):
-        handler.send_file(content)
+        handler.send_file(content, {"x-repo-commit": repo.sha, "etag": f'"{hashlib.sha1(content).hexdigest()}"'})
         return
     digest = hashlib.sha256(content).hexdigest()
     handler.share.stored[digest] = content
     headers = {
-        "location": f"{handler.share.url}/store/{digest}?sign=1",
+        "location": f"{handler.share.store}/store/{digest}?sign=1",
         "x-repo-commit": repo.sha,
         "x-linked-etag": f'"{digest}"',
         "x-linked-size": str(len(content)),
@@ -314,7 +375,7 @@ def preupload(handler: Handler, request: Request, repo_id: str, revision: str) -
 def lfs_batch(handler: Handler, request: Request, repo_id: str) -> None:
     wanted = json.loads(request.body)
     objects = [
-        {**one, "actions": {"upload": {"href": f"{handler.share.url}/store/{one['oid']}", "header": {}}}}
+        {**one, "actions": {"upload": {"href": f"{handler.share.store}/store/{one['oid']}", "header": {}}}}
         for one in wanted["objects"]
     ]
     handler.send_json({"transfer": "basic", "objects": objects})
@@ -377,7 +438,7 @@ def civitai_file(handler: Handler, request: Request, number: str) -> None:
                 content = handler.share.civitai_files[primary["name"]]
                 digest = hashlib.sha256(content).hexdigest()
                 handler.share.stored[digest] = content
-                handler.send(307, b"", {"location": f"{handler.share.url}/store/{digest}?X-Amz-Signature=1"})
+                handler.send(307, b"", {"location": f"{handler.share.store}/store/{digest}?X-Amz-Signature=1"})
                 return
     handler.send_json({"error": "File not found"}, 404)
 

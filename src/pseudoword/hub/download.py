@@ -19,7 +19,6 @@ from pseudoword.hub.wire import Passing, Wire
 if TYPE_CHECKING:
     import httpx
 
-_BLOCK = 1 << 16
 _MAX_STARTS = 40
 """Connections for one file, also where each of them brings a little."""
 
@@ -130,7 +129,7 @@ def _write(
     label = f"fetching {Path(file.name).name} (KiB)"
     yield Progress(label=label, done=done >> 10, total=max(total, done) >> 10)
     with part.open("ab") as handle:
-        for chunk in response.iter_bytes(_BLOCK):
+        for chunk in response.iter_bytes():  # as they come: a block that is not full would be lost with the connection
             done += len(chunk)
             if done > limit:
                 handle.close()

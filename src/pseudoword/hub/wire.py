@@ -178,8 +178,9 @@ class Wire:
                 response.close()
                 raise
             response.close()
-            _refuse_login(url, target, hints)
-            following = urljoin(url, target)
+            following = _joined(url, target)
+            if following.split("?")[0].endswith("/login"):  # where Civitai sends those who ask for a user's file
+                raise Unreachable(f"{origin(url)[1]} hands this out to its users alone", next_move=hints.get(401, ""))
             if origin(following) != origin(url):
                 headers = {key: value for key, value in headers.items() if key.lower() != "authorization"}
             url = following
@@ -249,10 +250,11 @@ def check_installed() -> None:
         raise MissingExtra("httpx is not installed", next_move="Run: pip install 'pseudoword[hub]'")
 
 
-def _refuse_login(url: str, target: str, hints: Mapping[int, str]) -> None:
-    """Civitai sends to its login page what only a user may have."""
-    if urljoin(url, target).split("?")[0].endswith("/login"):
-        raise Unreachable(f"{origin(url)[1]} hands this out to its users alone", next_move=hints.get(401, ""))
+def _joined(url: str, target: str) -> str:
+    try:
+        return urljoin(url, target)
+    except ValueError:
+        raise Unreachable(f"{origin(url)[1]} redirects to {target[:200]!r}", expected="an address") from None
 
 
 def _message(response: httpx.Response) -> str:
