@@ -4,7 +4,7 @@ Retries follow what the services publish: connection trouble, 408, 429 and 5xx a
 waits (Civitai, developer.civitai.com/site/guide/errors: from about 1 s to at most about 30 s), and a wait that
 the server asks for (`Retry-After`, RFC 9110 §10.2.3; the hub's `RateLimit` header) is kept where it is short
 and told where it is long. huggingface_hub's own client has no such bound, which is why reading does not go
-through it (docs/decisions/0007).
+through it (docs/decisions/0008).
 """
 
 from __future__ import annotations
