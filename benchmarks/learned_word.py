@@ -29,7 +29,8 @@ from pseudoword.services.train import train_word
 from pseudoword.settings import Settings
 from pseudoword.training.fixed_batch import FixedBatch, fixed_loss, make_fixed_batch
 from pseudoword.training.latents import Latents, encode_latents
-from pseudoword.training.pictures import Picture, load_pictures
+from pseudoword.training.pictures import Picture, Preparation, load_pictures
+from pseudoword.training.sources import Source
 
 STYLE_SETS = ("noto", "blob", "twitter", "fluent 3d", "fluent flat", "emojione", "firefox", "line art")
 """The model's style words: one for each set of pictures that it was trained on."""
@@ -88,7 +89,8 @@ def learn(demo: DemoWord, folder: Path) -> Bench:
     for _ in train_word(demo.options(seed=0), settings):
         pass
     model = load_model("bundled", device="auto", precision="auto", hash_cache=folder / "hashes.json")
-    *_, held_back = load_pictures(sample_folder(demo.samples, "held-back"), model.resolution)
+    source = Source(folder=sample_folder(demo.samples, "held-back"))
+    *_, held_back = load_pictures([source], Preparation(resolution=model.resolution))
     *_, latents = encode_latents(model, held_back, "held-back")
     assert isinstance(latents, Latents)
     words = [picture.words for picture in held_back]

@@ -35,9 +35,10 @@ from pseudoword.training.initial import initial_rows
 from pseudoword.training.latents import Latents, encode_latents
 from pseudoword.training.loop import Task, take_step
 from pseudoword.training.options import TrainOptions
-from pseudoword.training.pictures import load_pictures
+from pseudoword.training.pictures import Preparation, load_pictures
 from pseudoword.training.rate import parse_rates
 from pseudoword.training.run import RunFolder
+from pseudoword.training.sources import Source
 from pseudoword.training.state import RowOptimizer, TrainState
 
 WORD, INIT, VECTORS, RATE = "hikon", "silhouette", 4, 1e-2
@@ -47,7 +48,7 @@ def our_step(precision: str, batch: int, folder: Path) -> tuple[Callable[[], Non
     """One optimiser step of the product's own loop, and the material that it works on."""
     model = load_model("bundled", device="cpu", precision=precision, hash_cache=folder / "h.json")
     pictures_dir = sample_folder("high-contrast", "training")
-    *_, pictures = load_pictures(pictures_dir, model.resolution)
+    *_, pictures = load_pictures([Source(folder=pictures_dir)], Preparation(resolution=model.resolution))
     *_, latents = encode_latents(model, pictures, "")
     words = [picture.words for picture in pictures]
     options = TrainOptions(
@@ -107,8 +108,9 @@ def plain_step(dtype: torch.dtype, batch: int, latents: Latents, words: list[str
 
     def step() -> None:
         chosen = torch.randint(len(words), (batch,), generator=generator).tolist()
-        noise = torch.randn(latents.mean[chosen].shape, generator=generator)
-        clean = latents.mean[chosen] + latents.deviation[chosen] * torch.randn(noise.shape, generator=generator)
+        means, deviations = (torch.stack([part[i] for i in chosen]) for part in (latents.mean, latents.deviation))
+        noise = torch.randn(means.shape, generator=generator)
+        clean = means + deviations * torch.randn(noise.shape, generator=generator)
         times = torch.randint(1000, (batch,), generator=generator)
         lines = torch.randint(len(templates), (batch,), generator=generator).tolist()
         captions = [

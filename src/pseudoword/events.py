@@ -117,3 +117,15 @@ class PictureDone(Event):
     image: Image
     infotext: str
     path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetDescribed(Event):
+    """What a training would learn from."""
+
+    num_pictures: int
+    """Pictures of one epoch, with mirror images and repeats."""
+    sizes: tuple[tuple[tuple[int, int], int], ...]
+    """Width and height, and how many pictures an epoch shows in it."""
+    captions: tuple[tuple[str, tuple[str, ...]], ...]
+    """Name of each picture, and some captions that it will be fed with."""

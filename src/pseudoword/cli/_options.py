@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -34,11 +34,12 @@ def command_from(options: type, folders: tuple[str, ...]) -> Callable[[Callable[
             settings = Settings.from_environment()
             with clear_errors():
                 extra = {"given": _given(context)} if wants_given else {}
-                function(options(**values), _with_folders(settings, chosen), **extra)
+                function(options(**_as_declared(values)), _with_folders(settings, chosen), **extra)
 
         hints = get_type_hints(options)
+        declared = sorted(fields(options), key=lambda field: not field.metadata.get("first", False))
         parameters = [inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
-        parameters += [_parameter(field, hints[field.name]) for field in fields(options)]
+        parameters += [_parameter(field, hints[field.name]) for field in declared]
         parameters += [_folder_parameter(name) for name in folders]
         command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
         command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -63,6 +64,11 @@ def _with_folders(settings: Settings, chosen: dict[str, Path]) -> Settings:
     return replace(settings, **{name: path.expanduser() for name, path in chosen.items()})
 
 
+def _as_declared(values: dict[str, Any]) -> dict[str, Any]:
+    """Options that may be given several times come as lists; option values are frozen."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
 def _parameter(field: "Field[Any]", hint: Any) -> inspect.Parameter:
     about = field.metadata
     if about.get("argument") or (field.default is MISSING and not about.get("option")):
@@ -77,6 +83,9 @@ def _parameter(field: "Field[Any]", hint: Any) -> inspect.Parameter:
             *flags, help=about["help"], show_default=not required and field.default not in (None, "")
         )
         default = inspect.Parameter.empty if required else field.default
+    if get_origin(hint) is tuple:
+        hint = list[get_args(hint)[0]]
+        default = list(cast("tuple[Any, ...]", default))
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, declared]
     )

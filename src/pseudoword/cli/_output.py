@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from pseudoword import events
 
 _SMOOTHING = 0.9
+_CAPTIONS = 12
+"""Pictures whose captions are listed."""
 _LINE_EVERY = 10.0
 """Seconds between progress lines where no bar can be drawn."""
 
@@ -112,6 +114,17 @@ class Display:
         if event.best_loss is not None:
             best = f"; lowest fixed-batch loss {event.best_loss:.4f} after step {event.best_step}"
         self._line(f"done: {event.step} steps{speed}{best}")
+
+    @show.register
+    def _(self, event: events.DatasetDescribed) -> None:
+        self._line(f"{event.num_pictures} pictures an epoch")
+        for (width, height), count in event.sizes:
+            self._line(f"  {width} x {height}: {count}")
+        self._line("captions, as some steps will have them:")
+        for name, captions in event.captions[:_CAPTIONS]:
+            self._line(_plain(f"  {name}: " + " | ".join(captions)))
+        if len(event.captions) > _CAPTIONS:
+            self._line(f"  … and those of {len(event.captions) - _CAPTIONS} more pictures")
 
     def _advance(self, label: str, done: int, total: int, detail: str) -> None:
         if label != self._label:

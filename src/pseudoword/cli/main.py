@@ -6,6 +6,7 @@ import typer
 
 from pseudoword._version import __version__
 from pseudoword.cli.compare import compare
+from pseudoword.cli.dataset import dataset
 from pseudoword.cli.demo import demo
 from pseudoword.cli.generate import generate
 from pseudoword.cli.info import info
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, resume, generate, compare, tokens, info, inspect, merge, library, find, pull, publish, demo):
+for command in (train, resume, dataset, generate, compare, tokens, info, inspect, merge, library, find, pull, publish, demo):
     app.command()(command)
 
 

@@ -62,6 +62,11 @@ class DiffusersModel:
         """Inpainting UNets take one channel of mask and the masked picture's latents beside the noisy ones."""
         return self.unet.config.in_channels == 2 * self.latent_channels + 1
 
+    @property
+    def size_multiple(self) -> int:
+        """Pixels: the autoencoder's factor times one halving for each level of the UNet but the last."""
+        return self.downscale * 2 ** (len(self.unet.config.block_out_channels) - 1)
+
     def widths(self) -> dict[str, int]:
         """Slot to token-embedding width."""
         return {encoder.slot: encoder.width for encoder in self.encoders}

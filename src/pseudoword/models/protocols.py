@@ -176,6 +176,11 @@ class BaseModel(Protocol):
         """Whether it is an inpainting model, whose UNet is also shown a mask and the masked picture."""
         ...
 
+    @property
+    def size_multiple(self) -> int:
+        """What the edges of a picture must be divisible by, in pixels: the UNet halves latents several times."""
+        ...
+
     def widths(self) -> dict[str, int]:
         """Slot to token-embedding width, in the order of the text encoders."""
         ...

@@ -22,17 +22,19 @@ from pseudoword.models.device import precision_name
 from pseudoword.models.folder import BUNDLED
 from pseudoword.models.load import load_model
 from pseudoword.models.protocols import BaseModel
+from pseudoword.services.pictures import called, latent_mask, preparation, read_and_encode
 from pseudoword.settings import Settings
 from pseudoword.training.captions import NAME, Templates, load_templates, make_templates
 from pseudoword.training.draws import Drawing, TrainingData
 from pseudoword.training.fixed_batch import make_fixed_batch
 from pseudoword.training.initial import starting_rows, with_vectors_of_file
-from pseudoword.training.latents import Latents, encode_latents
+from pseudoword.training.latents import Latents
 from pseudoword.training.loop import FIRST_FP16_SCALE, Task, train
 from pseudoword.training.options import TrainOptions
-from pseudoword.training.pictures import Picture, check_pictures_folder, load_pictures
+from pseudoword.training.pictures import Picture
 from pseudoword.training.rate import parse_rates
 from pseudoword.training.run import RunFolder, RunRecord, digests, find_run, new_run_folder
+from pseudoword.training.sources import Source, check_pictures_folder, check_sources, parse_source
 from pseudoword.training.state import TrainState
 
 _PREVIEW_PROMPTS = {"style": "a cat, [name] style", "subject": "a [name]"}
@@ -70,8 +72,8 @@ def train_word(options: TrainOptions, settings: Settings) -> Iterator[Event]:
     options = with_vectors_of_file(options).resolved(model.family)
     rows = starting_rows(model, options)
     conditioner = Conditioner(model)
-    _check_captions(conditioner, templates, options.name)
-    material = yield from _prepare(conditioner, templates, options)
+    _check_captions(conditioner, templates, options)
+    material = yield from _prepare(conditioner, templates, options, settings.cache_dir)
     scale = FIRST_FP16_SCALE if model.dtype == torch.float16 else 1.0
     state = TrainState.start(rows, scale, averaged=options.ema > 0)
     folder = new_run_folder(settings.runs_dir, options.name)
@@ -109,7 +111,7 @@ def resume_run(given: str, settings: Settings, steps: int | None = None) -> Iter
         )
     if {slot: rows.shape[1] for slot, rows in state.rows.items()} != model.widths():
         raise BadFile(f"the state in {folder.path} is not of this model", next_move="Start a new run")
-    material = yield from _prepare(Conditioner(model), make_templates(record.templates), options)
+    material = yield from _prepare(Conditioner(model), make_templates(record.templates), options, settings.cache_dir)
     _check_same("pictures", material.pictures, record.pictures, options.pictures)
     _check_same("held-back pictures", material.held_back, record.held_back, options.held_back)
     if steps is not None:
@@ -136,10 +138,11 @@ def _check_free(options: TrainOptions, target: Path) -> None:
         )
 
 
-def _check_captions(conditioner: Conditioner, templates: Templates, name: str) -> None:
+def _check_captions(conditioner: Conditioner, templates: Templates, options: TrainOptions) -> None:
     """Every line must call the word exactly once, or nothing could be learned from it, or the wrong thing."""
+    name = options.name
     for line in templates.lines:
-        filled = templates.fill(line, "", name)
+        filled = templates.fill(line, "", called(options, name))
         found = conditioner.count(filled, name)
         if found != line.count(NAME):
             raise BadOption(
@@ -151,8 +154,9 @@ def _check_captions(conditioner: Conditioner, templates: Templates, name: str) -
 
 def _open(options: TrainOptions, settings: Settings) -> BaseModel:
     """Everything that can be wrong is looked at before the slow part begins."""
-    for folder in filter(None, (options.pictures, options.held_back)):
-        check_pictures_folder(Path(folder))
+    check_sources(options.sources())
+    if options.held_back:
+        check_pictures_folder(Path(options.held_back))
     return load_model(
         options.model,
         device=options.device,
@@ -162,14 +166,20 @@ def _open(options: TrainOptions, settings: Settings) -> BaseModel:
 
 
 def _prepare(
-    conditioner: Conditioner, templates: Templates, options: TrainOptions
+    conditioner: Conditioner, templates: Templates, options: TrainOptions, cache_dir: Path
 ) -> Generator[Event, None, _Material]:
     model = conditioner.model
-    pictures, latents = yield from _read(model, Path(options.pictures), "encoding pictures")
+    how = preparation(options, model, options.seed)
+    cache = cache_dir / "latents" if options.cache_latents == "disk" else None
+    pictures, latents = yield from read_and_encode(model, options.sources(), how, "encoding pictures", cache)
     held_back: list[Picture] = []
     held_back_latents = None
     if options.held_back:
-        held_back, held_back_latents = yield from _read(model, Path(options.held_back), "encoding held-back pictures")
+        judged = (Source(folder=Path(options.held_back)),)
+        how = replace(how, flip=False, masks="none")
+        held_back, held_back_latents = yield from read_and_encode(
+            model, judged, how, "encoding held-back pictures", cache
+        )
     return _Material(
         conditioner=conditioner,
         templates=templates,
@@ -180,20 +190,6 @@ def _prepare(
     )
 
 
-def _read(model: BaseModel, folder: Path, label: str) -> Generator[Event, None, tuple[list[Picture], Latents]]:
-    pictures: list[Picture] = []
-    for item in load_pictures(folder, model.resolution):
-        if isinstance(item, list):
-            pictures = item
-        else:
-            yield item
-    for item in encode_latents(model, pictures, label):
-        if isinstance(item, Latents):
-            return [replace(picture, pixels=torch.empty(0)) for picture in pictures], item
-        yield item
-    raise AssertionError("encode_latents ends with the latents")
-
-
 def _record(options: TrainOptions, material: _Material, target: Path) -> RunRecord:
     model = material.conditioner.model
     return RunRecord(
@@ -202,7 +198,8 @@ def _record(options: TrainOptions, material: _Material, target: Path) -> RunReco
             template=_absolute_if_file(options.template),
             init_from=_absolute_if_file(options.init_from),
             model=options.model if options.model == BUNDLED else _absolute_if_folder(options.model),
-            pictures=str(Path(options.pictures).resolve()),
+            pictures=_absolute_source(options.pictures),
+            more_pictures=tuple(_absolute_source(text) for text in options.more_pictures),
             held_back=str(Path(options.held_back).resolve()) if options.held_back else "",
         ),
         model_name=model.name,
@@ -216,6 +213,11 @@ def _record(options: TrainOptions, material: _Material, target: Path) -> RunReco
         templates=material.templates.lines,
         target=str(target),
     )
+
+
+def _absolute_source(text: str) -> str:
+    folder = parse_source(text).folder
+    return str(folder.resolve()) + text.removeprefix(str(folder))
 
 
 def _absolute_if_file(template: str) -> str:
@@ -290,7 +292,12 @@ def _task(options: TrainOptions, material: _Material, folder: RunFolder) -> Task
             latents=material.latents,
             words=tuple(picture.words for picture in material.pictures),
             templates=material.templates,
-            name=options.name,
+            name=called(options, options.name),
+            repeats=tuple(picture.repeats for picture in material.pictures),
+            weights=tuple(picture.weight for picture in material.pictures),
+            masks=tuple(latent_mask(picture, conditioner.model) for picture in material.pictures),
+            shuffle_tags=options.shuffle_tags,
+            drop_tags=options.drop_tags,
         ),
         fixed_batch=make_fixed_batch(judged_latents, words, conditioner.model.schedule),
         options=options,

@@ -85,8 +85,8 @@ def make_templates(lines: Sequence[str]) -> Templates:
     return Templates(tuple(line for line in lines if WORDS in line), tuple(line for line in lines if WORDS not in line))
 
 
-def words_for(picture: Path) -> str:
-    """The text beside the picture (`<stem>.txt`) if there is one, else the words of the file's name.
+def words_for(picture: Path, caption: str | None = None) -> str:
+    """The text beside the picture (`<stem>.txt`) if there is one, else `caption`, else the words of the file's name.
 
     Leading numbers and punctuation are dropped from a name, and `_` counts as a space:
     `0001-a man in suit.png` gives `a man in suit`.
@@ -94,8 +94,28 @@ def words_for(picture: Path) -> str:
     beside = picture.with_suffix(".txt")
     if beside.is_file():
         return " ".join(beside.read_text("utf-8", errors="replace").split())
+    if caption is not None:
+        return caption
     name = picture.stem.encode(errors="replace").decode()
     return " ".join(_LEADING_NUMBERS.sub("", name).replace("_", " ").split())
+
+
+def rearranged(words: str, order: Sequence[int], kept: Sequence[bool]) -> str:
+    """The comma-separated tags of `words` in this order, less those not kept; never none at all.
+
+    Args:
+        words: a caption.
+        order: a permutation of its tags' numbers.
+        kept: for each tag, by its number in `words`, whether it stays.
+    """
+    tags = tags_of(words)
+    chosen = [tags[i] for i in order if kept[i]]
+    return ", ".join(chosen or tags[:1])
+
+
+def tags_of(words: str) -> list[str]:
+    """What stands between the commas of a caption."""
+    return [tag.strip() for tag in words.split(",") if tag.strip()]
 
 
 def _read_lines(path: Path) -> list[str]:

@@ -5,28 +5,51 @@ interruption (rng.py).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
 
 from pseudoword import rng
 from pseudoword.models.protocols import NoiseSchedule
-from pseudoword.training.captions import Templates
+from pseudoword.training.captions import Templates, rearranged, tags_of
 from pseudoword.training.latents import Latents
+
+_SHARES = 1 << 20
+_RUN = 4
+"""Pictures of one size that follow each other, where there are several sizes, so that most passes have one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingData:
-    """The pictures as latents, the words of each, and the templates that make captions of them."""
+    """The pictures as latents, what is said about each, and the templates that make captions of them."""
 
     latents: Latents
     words: tuple[str, ...]
     templates: Templates
     name: str
+    """What stands for `[name]`: the word, with its class noun if it has one."""
+    repeats: tuple[int, ...] = ()
+    """How often each picture comes in an epoch; empty: once."""
+    weights: tuple[float, ...] = ()
+    """What each picture's loss is multiplied by; empty: 1."""
+    masks: tuple[torch.Tensor | None, ...] = ()
+    """Weights of places, each as large as the picture's latents; empty: none."""
+    shuffle_tags: bool = False
+    drop_tags: float = 0.0
+    """Share of a caption's tags that is left out."""
+    groups: tuple[tuple[int, ...], ...] = field(init=False)
+    """Numbers of the pictures of each size, repeats among them."""
+
+    def __post_init__(self) -> None:
+        by_size: dict[torch.Size, list[int]] = {}
+        for i, mean in enumerate(self.latents.mean):
+            by_size.setdefault(mean.shape, []).extend([i] * (self.repeats[i] if self.repeats else 1))
+        object.__setattr__(self, "groups", tuple(tuple(group) for group in by_size.values()))
 
     def __len__(self) -> int:
-        return len(self.words)
+        """Pictures of one epoch."""
+        return sum(len(group) for group in self.groups)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,40 +71,59 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
-    """One pass: `latents` and `noise` [b, c, h, w], `timesteps` [b], one caption each."""
+    """Samples of one size: `latents` and `noise` [b, c, h, w], `timesteps` and `weights` [b], one caption each."""
 
     latents: torch.Tensor
     noise: torch.Tensor
     timesteps: torch.Tensor
     captions: tuple[str, ...]
+    weights: torch.Tensor
+    masks: torch.Tensor | None = None
+    """[b, 1, h, w], where any picture of the pass has one."""
+
+
+def draw_groups(
+    data: TrainingData, schedule: NoiseSchedule, how: Drawing, step: int, samples: Sequence[int]
+) -> list[Samples]:
+    """The `samples` of optimiser step `step`, those of one size together."""
+    by_size: dict[torch.Size, list[int]] = {}
+    for sample in samples:
+        picture = picture_of(data, step * how.per_step + sample, how.seed)
+        by_size.setdefault(data.latents.mean[picture].shape, []).append(sample)
+    return [draw_samples(data, schedule, how, step, own) for own in by_size.values()]
 
 
 def draw_samples(
     data: TrainingData, schedule: NoiseSchedule, how: Drawing, step: int, samples: Sequence[int]
 ) -> Samples:
-    """The `samples` (numbers below `how.per_step`) of optimiser step `step`, which counts from 0."""
-    pictures = [picture_of(step * how.per_step + sample, len(data), how.seed) for sample in samples]
+    """The `samples` (numbers below `how.per_step`, pictures of one size) of step `step`, which counts from 0."""
+    pictures = [picture_of(data, step * how.per_step + sample, how.seed) for sample in samples]
     span = (schedule.num_timesteps if how.end is None else how.end) - how.lowest
     timesteps = rng.integers(span, how.seed, "timestep", step, samples)
+    latents = _latents(data, how, pictures, step, samples)
     return Samples(
-        latents=_latents(data, how, pictures, step, samples),
-        noise=_noise(data.latents.mean.shape[1:], how, step, samples),
+        latents=latents,
+        noise=_noise(latents.shape[1:], how, step, samples),
         timesteps=torch.tensor(timesteps) + how.lowest,
         captions=tuple(
-            _caption(data, picture, how.seed, step, sample) for picture, sample in zip(pictures, samples, strict=True)
+            caption_of(data, picture, how.seed, step, sample) for picture, sample in zip(pictures, samples, strict=True)
         ),
+        weights=torch.tensor([data.weights[i] if data.weights else 1.0 for i in pictures]),
+        masks=_masks(data, pictures, latents.shape[-2:]),
     )
 
 
 def _latents(
     data: TrainingData, how: Drawing, pictures: Sequence[int], step: int, samples: Sequence[int]
 ) -> torch.Tensor:
-    shape = data.latents.mean.shape[1:]
+    means = [data.latents.mean[i] for i in pictures]
     if how.latent_sampling == "deterministic":
-        return data.latents.mean[torch.tensor(pictures)]
+        return torch.stack(means)
     if how.latent_sampling == "once":
-        return data.latents.sample(pictures, rng.normal(shape, how.seed, "latent once", 0, pictures))
-    return data.latents.sample(pictures, rng.normal(shape, how.seed, "latent", step, samples))
+        noise = rng.normal(means[0].shape, how.seed, "latent once", 0, pictures)
+    else:
+        noise = rng.normal(means[0].shape, how.seed, "latent", step, samples)
+    return torch.stack([data.latents.sample(i, own) for i, own in zip(pictures, noise, strict=True)])
 
 
 def _noise(shape: Sequence[int], how: Drawing, step: int, samples: Sequence[int]) -> torch.Tensor:
@@ -92,19 +134,43 @@ def _noise(shape: Sequence[int], how: Drawing, step: int, samples: Sequence[int]
     return noise
 
 
-def picture_of(number: int, num_pictures: int, seed: int) -> int:
+def _masks(data: TrainingData, pictures: Sequence[int], size: torch.Size) -> torch.Tensor | None:
+    own = [data.masks[i] if data.masks else None for i in pictures]
+    if all(mask is None for mask in own):
+        return None
+    return torch.stack([torch.ones(size) if mask is None else mask for mask in own]).unsqueeze(1)
+
+
+def picture_of(data: TrainingData, number: int, seed: int) -> int:
     """The picture of the `number`-th sample of the whole run: every epoch is a fresh permutation."""
-    epoch, place = divmod(number, num_pictures)
-    return _order(num_pictures, seed, epoch)[place]
+    epoch, place = divmod(number, len(data))
+    return _order(data.groups, seed, epoch)[place]
 
 
 @lru_cache(maxsize=4)
-def _order(num_pictures: int, seed: int, epoch: int) -> list[int]:
-    return rng.permutation(num_pictures, seed, "order", epoch)
+def _order(groups: tuple[tuple[int, ...], ...], seed: int, epoch: int) -> list[int]:
+    """Every picture of every size once, in runs of one size where there are several."""
+    if len(groups) == 1:
+        return [groups[0][i] for i in rng.permutation(len(groups[0]), seed, "order", epoch)]
+    runs: list[list[int]] = []
+    for number, group in enumerate(groups):
+        shuffled = [group[i] for i in rng.permutation(len(group), seed, f"order of size {number}", epoch)]
+        runs += [shuffled[start : start + _RUN] for start in range(0, len(shuffled), _RUN)]
+    return [picture for i in rng.permutation(len(runs), seed, "order of runs", epoch) for picture in runs[i]]
 
 
-def _caption(data: TrainingData, picture: int, seed: int, step: int, sample: int) -> str:
+def caption_of(data: TrainingData, picture: int, seed: int, step: int, sample: int) -> str:
+    """The caption of a picture as sample `sample` of step `step`."""
     words = data.words[picture]
     lines = data.templates.lines_for(words)
     line = lines[rng.integers(len(lines), seed, "template", step, [sample])[0]]
-    return data.templates.fill(line, words, data.name)
+    return data.templates.fill(line, _tags(data, words, seed, step, sample), data.name)
+
+
+def _tags(data: TrainingData, words: str, seed: int, step: int, sample: int) -> str:
+    count = len(tags_of(words))
+    if count < 2 or not (data.shuffle_tags or data.drop_tags):
+        return words
+    order = rng.permutation(count, seed, f"tag order {sample}", step) if data.shuffle_tags else range(count)
+    draws = rng.integers(_SHARES, seed, f"dropped tags {sample}", step, range(count))
+    return rearranged(words, order, [draw >= data.drop_tags * _SHARES for draw in draws])

@@ -5,7 +5,7 @@ fixed; the loss of ordinary batches swings with the drawn noise levels and shows
 spread evenly over the schedule rather than drawn.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,12 +23,21 @@ _WANTED_SAMPLES = 48
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixedBatch:
-    """n samples: `latents` and `noise` [n, c, h, w], `timesteps` [n], and the words of each one's picture."""
+    """n samples: `latents` and `noise`, each [c, h, w], `timesteps` [n], and the words of each one's picture."""
 
-    latents: torch.Tensor
-    noise: torch.Tensor
+    latents: tuple[torch.Tensor, ...]
+    noise: tuple[torch.Tensor, ...]
     timesteps: torch.Tensor
     words: tuple[str, ...]
+
+    def parts(self) -> Iterator[slice]:
+        """Neighbours of one size, a few at a time."""
+        start = 0
+        for end in range(1, len(self.words) + 1):
+            at_end = end == len(self.words) or self.latents[end].shape != self.latents[start].shape
+            if at_end or end - start == _AT_ONCE:
+                yield slice(start, end)
+                start = end
 
 
 def make_fixed_batch(
@@ -40,7 +49,7 @@ def make_fixed_batch(
     """
     if rounds is None and len(words) > _WANTED_SAMPLES:
         kept = [i * len(words) // _WANTED_SAMPLES for i in range(_WANTED_SAMPLES)]
-        latents = Latents(mean=latents.mean[kept], deviation=latents.deviation[kept])
+        latents = latents.subset(kept)
         words = [words[i] for i in kept]
     num_pictures = len(words)
     rounds = rounds or max(1, round(_WANTED_SAMPLES / num_pictures))
@@ -48,9 +57,10 @@ def make_fixed_batch(
     order = rng.permutation(total, _SEED, "fixed order")
     spread = (torch.tensor(order) + 0.5) / total * schedule.num_timesteps
     pictures = [number % num_pictures for number in range(total)]
+    means = [latents.mean[picture] for picture in pictures]
     return FixedBatch(
-        latents=latents.mean[torch.tensor(pictures)],
-        noise=rng.normal(latents.mean.shape[1:], _SEED, "fixed noise", 0, range(total)),
+        latents=tuple(means),
+        noise=tuple(rng.normal(mean.shape, _SEED, "fixed noise", 0, [k])[0] for k, mean in enumerate(means)),
         timesteps=spread.long(),
         words=tuple(words[picture] for picture in pictures),
     )
@@ -61,9 +71,9 @@ def fixed_loss(conditioner: Conditioner, batch: FixedBatch, caption: Callable[[s
     """Mean loss over the batch, with `caption(words of the picture)` as prompts."""
     schedule = conditioner.model.schedule
     losses: list[torch.Tensor] = []
-    for start in range(0, len(batch.words), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        latents, noise, timesteps = batch.latents[part], batch.noise[part], batch.timesteps[part]
+    for part in batch.parts():
+        latents, noise = torch.stack(batch.latents[part]), torch.stack(batch.noise[part])
+        timesteps = batch.timesteps[part]
         conditioning = conditioner.encode([caption(text) for text in batch.words[part]], words)
         noisy = add_noise(latents, noise, timesteps, schedule)
         prediction = conditioner.model.predict(noisy, timesteps, conditioning).cpu()

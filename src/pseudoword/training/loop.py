@@ -16,7 +16,7 @@ import torch
 from pseudoword.conditioning.conditioner import Conditioner
 from pseudoword.errors import TrainingDiverged
 from pseudoword.events import Evaluated, Event, Previewed, Saved, StepDone
-from pseudoword.training.draws import Drawing, TrainingData, draw_samples
+from pseudoword.training.draws import Drawing, Samples, TrainingData, draw_groups
 from pseudoword.training.fixed_batch import FixedBatch, fixed_loss
 from pseudoword.training.logs import RunLog
 from pseudoword.training.objective import add_noise, mean_squared_error, min_snr_weights, target
@@ -125,24 +125,30 @@ def take_step(task: Task, state: TrainState, optimizer: RowOptimizer) -> StepDon
 
 def _gradients(task: Task, state: TrainState, optimizer: RowOptimizer) -> float:
     """Put the step's gradients, times the loss scale, on the rows; return the mean loss."""
-    model, options = task.conditioner.model, task.options
-    per_step = task.drawing.per_step
-    words = {options.name: state.rows}
+    options = task.options
     total = 0.0
-    for first in range(0, per_step, options.batch_size):
+    for first in range(0, task.drawing.per_step, options.batch_size):
         passes = range(first, first + options.batch_size)
-        samples = draw_samples(task.data, model.schedule, task.drawing, state.step, passes)
-        noisy = add_noise(samples.latents, samples.noise, samples.timesteps, model.schedule)
-        wanted = target(samples.latents, samples.noise, samples.timesteps, model.schedule)
-        conditioning = task.conditioner.encode(samples.captions, words)
-        prediction = model.predict(noisy, samples.timesteps, conditioning)
-        losses = mean_squared_error(prediction, wanted.to(prediction.device))
-        if options.min_snr:
-            losses = losses * min_snr_weights(samples.timesteps, model.schedule, options.min_snr).to(losses.device)
-        loss = losses.sum() / per_step
-        (loss * state.loss_scale).backward()
-        total += float(loss.detach())
+        for samples in draw_groups(task.data, task.conditioner.model.schedule, task.drawing, state.step, passes):
+            loss = _losses(task, samples, state.rows).sum() / task.drawing.per_step
+            (loss * state.loss_scale).backward()
+            total += float(loss.detach())
     return total
+
+
+def _losses(task: Task, samples: Samples, rows: Rows) -> torch.Tensor:
+    """The weighted loss of every sample, [b]."""
+    schedule, options = task.conditioner.model.schedule, task.options
+    noisy = add_noise(samples.latents, samples.noise, samples.timesteps, schedule)
+    wanted = target(samples.latents, samples.noise, samples.timesteps, schedule)
+    conditioning = task.conditioner.encode(samples.captions, {options.name: rows})
+    prediction = task.conditioner.model.predict(noisy, samples.timesteps, conditioning)
+    device = prediction.device
+    masks = None if samples.masks is None else samples.masks.to(device)
+    losses = mean_squared_error(prediction, wanted.to(device), masks) * samples.weights.to(device)
+    if options.min_snr:
+        losses = losses * min_snr_weights(samples.timesteps, schedule, options.min_snr).to(device)
+    return losses
 
 
 def _grow_scale(task: Task, state: TrainState) -> None:
@@ -175,12 +181,12 @@ def _is_due(step: int, every: int, end: int) -> bool:
 
 
 def _evaluate(task: Task, state: TrainState) -> Evaluated:
-    templates, name = task.data.templates, task.options.name
+    templates, name = task.data.templates, task.data.name
     loss = fixed_loss(
         task.conditioner,
         task.fixed_batch,
         lambda text: templates.fill(templates.lines_for(text)[0], text, name),
-        {name: state.result},
+        {task.options.name: state.result},
     )
     if not math.isfinite(loss):
         raise TrainingDiverged(state.step, str(task.folder.path))

@@ -12,6 +12,7 @@ from pseudoword.families import Family
 from pseudoword.files import check_name
 from pseudoword.models.folder import BUNDLED
 from pseudoword.settings import DEVICES, PRECISIONS
+from pseudoword.training.data_options import DataOptions
 from pseudoword.training.rate import parse_rates
 
 MAX_VECTORS = 75
@@ -25,15 +26,11 @@ _PRODIGY_RATE = "1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainOptions:
+class TrainOptions(DataOptions):
     """Settings of one training."""
 
-    name: str = field(metadata={"help": "The new word, as it will be written in prompts."})
-    pictures: str = field(metadata={"help": "Folder with the pictures to learn from.", "metavar": "PICTURES_DIR"})
+    name: str = field(metadata={"help": "The new word, as it will be written in prompts.", "first": True})
     model: str = field(default=BUNDLED, metadata={"help": "bundled, a folder in diffusers' layout, or a hub id."})
-    template: str = field(
-        default="style", metadata={"help": "style, subject, or a text file with one prompt per line."}
-    )
     init: str = field(
         default="", metadata={"help": "Initial text: the word starts from its vectors. Default: by template."}
     )
@@ -92,10 +89,9 @@ class TrainOptions:
         if self.learning_rate is not None:
             parse_rates(self.learning_rate)
         parse_rates(self.clip_grad_value)
+        self.check_data()
         _check_choices(self)
         _check_together(self)
-        if self.template not in ("style", "subject") and not Path(self.template).is_file():
-            raise BadOption(f"--template {self.template!r}", expected="style, subject, or a text file")
 
     def resolved(self, family: Family) -> "TrainOptions":
         """The same options with the family's defaults in place of None."""
@@ -126,7 +122,8 @@ class TrainOptions:
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise BadFile(f"unknown settings {', '.join(unknown)} in the run's record", expected=", ".join(known))
-        return cls(**values)
+        frozen: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return cls(**frozen)
 
 
 def _check_choices(options: TrainOptions) -> None:

@@ -85,8 +85,8 @@ def _pairs(values: list[list[str]]) -> tuple[tuple[str, str], ...]:
 
 
 def digests(pictures: Sequence[Picture]) -> tuple[tuple[str, str], ...]:
-    """File name of each picture, and its digest."""
-    return tuple((picture.path.name, picture.sha256) for picture in pictures)
+    """Name of each picture, and its digest; a mirror image has those of its original."""
+    return tuple((picture.name, picture.sha256) for picture in pictures if not picture.flipped)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from pseudoword.models.device import bf16_speed_ratio, choose_device, choose_dty
 from pseudoword.models.folder import find_model
 from pseudoword.models.load import load_model
 from pseudoword.models.protocols import Conditioning
-from pseudoword.training.pictures import load_pictures
+from pseudoword.training.pictures import Preparation, load_pictures
+from pseudoword.training.sources import Source
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_the_alphas_are_those_of_the_scaled_linear_schedule(load):
 def test_latents_of_a_picture_come_back_as_that_picture(load, project_root):
     model = load("bundled")
     folder = project_root / "src/pseudoword/samples/high-contrast/held-back"
-    *_, pictures = load_pictures(folder, 128)
+    *_, pictures = load_pictures([Source(folder=folder)], Preparation(resolution=128))
     pixels = pictures[0].pixels[None]
     mean, deviation = model.encode_pictures(pixels)
     assert mean.shape == deviation.shape == (1, 8, 16, 16)

@@ -438,6 +438,7 @@ WAYS = [
     {"parameterisation": "norm", "editability": 1.0, "learning_rate": None},
     {"ema": 0.5, "min_snr": 5.0, "offset_noise": 0.05, "min_timestep": 100, "max_timestep": 900},
     {"init_from": "random", "latent_sampling": "once"},
+    {"crop": "bucket", "flip": True, "cache_latents": "disk", "noun": "cat", "shuffle_tags": True, "drop_tags": 0.3},
     {"init_from": "zeros", "latent_sampling": "deterministic", "clip_grad_mode": "value"},
 ]
 
@@ -482,3 +483,30 @@ def test_an_embedding_of_another_family_is_no_start(settings, options):
 def test_timesteps_beyond_the_models_own_are_refused(settings, options):
     with pytest.raises(BadOption, match="below 1000"):
         list(train_word(options(max_timestep=1001), settings))
+
+
+def test_several_folders_with_masks_are_learned_from_and_a_change_in_any_is_noticed(settings, options, tmp_path):
+    from PIL import Image
+
+    more = tmp_path / "more"
+    more.mkdir()
+    Image.effect_noise((80, 48), 90).convert("RGB").save(more / "0-cat.png")
+    Image.new("L", (80, 48), 200).save(more / "0-cat-masklabel.png")
+    changes = {"more_pictures": (f"{more}:2:0.5",), "masks": "files", "crop": "bucket", "preview_every": 0}
+    stop_after(train_word(options(**changes), settings), 3)
+    Image.new("L", (80, 48), 10).save(more / "0-cat-masklabel.png")
+    with pytest.raises(BadPictures, match=r"1/0-cat\.png"):
+        list(resume_run("zorp", settings))
+
+
+def test_weights_of_places_change_what_is_learned(settings, options, pictures_dir, tmp_path):
+    from PIL import Image
+
+    other = replace(settings, embeddings_dir=tmp_path / "e2", runs_dir=tmp_path / "r2")
+    list(train_word(options(preview_every=0), settings))
+    for picture in sorted(pictures_dir.glob("*.png")):
+        mask = Image.new("L", (64, 64), 0)
+        mask.paste(255, (0, 0, 20, 64))
+        mask.save(picture.with_name(f"{picture.stem}-masklabel.png"))
+    list(train_word(options(preview_every=0, masks="files"), other))
+    assert not torch.equal(rows_of(settings)["clip_l"], rows_of(other)["clip_l"])

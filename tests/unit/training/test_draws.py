@@ -4,7 +4,7 @@ import torch
 
 from pseudoword.models.protocols import NoiseSchedule
 from pseudoword.training.captions import make_templates
-from pseudoword.training.draws import Drawing, TrainingData, draw_samples, picture_of
+from pseudoword.training.draws import Drawing, TrainingData, draw_groups, draw_samples, picture_of
 from pseudoword.training.latents import Latents
 
 SCHEDULE = NoiseSchedule(alphas_cumprod=torch.linspace(1, 0.01, 1000), prediction_type="epsilon")
@@ -51,7 +51,7 @@ def test_steps_samples_and_seeds_differ():
 
 
 def test_every_epoch_shows_every_picture_once_in_another_order():
-    epochs = [[picture_of(5 * epoch + i, 5, 0) for i in range(5)] for epoch in range(6)]
+    epochs = [[picture_of(DATA, 5 * epoch + i, 0) for i in range(5)] for epoch in range(6)]
     assert all(sorted(epoch) == [0, 1, 2, 3, 4] for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) > 1
 
@@ -105,3 +105,57 @@ def test_latents_are_drawn_once_or_at_every_use_or_not_at_all():
     assert torch.equal(of_first_picture(0, "once"), of_first_picture(1, "once"))
     assert not torch.equal(of_first_picture(0, "random"), of_first_picture(1, "random"))
     assert torch.equal(of_first_picture(0, "deterministic"), DATA.latents.mean[0])
+
+
+def two_sizes(**changes):
+    mean = [torch.full((2, 4, 4 if i < 6 else 6), float(i)) for i in range(9)]
+    latents = Latents(mean=mean, deviation=[torch.zeros_like(m) for m in mean])
+    words = tuple(f"w{i}, a, b, c" for i in range(9))
+    return TrainingData(latents=latents, words=words, templates=DATA.templates, name="zorp", **changes)
+
+
+def test_pictures_of_several_sizes_come_once_an_epoch_and_in_groups_of_one_size():
+    data, how = two_sizes(), Drawing(seed=1, per_step=9)
+    for step in range(4):
+        groups = draw_groups(data, SCHEDULE, how, step, range(9))
+        assert {group.latents.shape[1:] for group in groups} == {(2, 4, 4), (2, 4, 6)}
+        assert sorted(v for group in groups for v in group.latents[:, 0, 0, 0].tolist()) == list(range(9))
+        assert all(group.noise.shape == group.latents.shape for group in groups)
+
+
+def test_neighbours_have_one_size_mostly_so_that_passes_need_few_calls():
+    data, how = two_sizes(), Drawing(seed=1, per_step=3)
+    calls = [len(draw_groups(data, SCHEDULE, how, step, range(3))) for step in range(60)]
+    assert sum(calls) / len(calls) < 1.5
+
+
+def test_repeats_and_weights_belong_to_their_pictures():
+    data = two_sizes(repeats=(3,) + (1,) * 8, weights=(0.5,) + (1.0,) * 8)
+    assert len(data) == 11
+    groups = draw_groups(data, SCHEDULE, Drawing(seed=1, per_step=11), 0, range(11))
+    pairs = [(v, w) for g in groups for v, w in zip(g.latents[:, 0, 0, 0].tolist(), g.weights.tolist(), strict=True)]
+    assert sorted(pairs) == [(0, 0.5)] * 3 + [(float(i), 1.0) for i in range(1, 9)]
+
+
+def test_a_mask_goes_with_its_picture_and_the_others_count_everywhere():
+    mask = torch.zeros(4, 4)
+    data = two_sizes(masks=(mask,) + (None,) * 8)
+    groups = draw_groups(data, SCHEDULE, Drawing(seed=1, per_step=9), 0, range(9))
+    square = next(group for group in groups if group.latents.shape[-1] == 4)
+    assert [float(m.sum()) for m, v in zip(square.masks, square.latents[:, 0, 0, 0], strict=True) if v == 0] == [0]
+    assert [float(m.mean()) for m, v in zip(square.masks, square.latents[:, 0, 0, 0], strict=True) if v > 0] == [1] * 5
+    assert next(group for group in groups if group.latents.shape[-1] == 6).masks is None
+
+
+def test_tags_are_shuffled_and_dropped_by_key_and_some_always_stay():
+    data = two_sizes(shuffle_tags=True, drop_tags=0.4)
+    how = Drawing(seed=1, per_step=9)
+    captions = [c for step in range(30) for g in draw_groups(data, SCHEDULE, how, step, range(9)) for c in g.captions]
+    again = [c for step in range(30) for g in draw_groups(data, SCHEDULE, how, step, range(9)) for c in g.captions]
+    assert captions == again
+    tags = [caption.replace("zorp", "").rsplit(" ", 2)[0].split(", ") for caption in captions]
+    kept = sum(len(t) for t in tags) / len(tags)
+    assert 2.1 < kept < 2.8  # of 4, each kept with 0.6; captions that would be empty keep one
+    assert any(t != sorted(t, key="w012345678abc".index) for t in tags if all(len(x) == 1 for x in t))
+    everything_dropped = two_sizes(drop_tags=1.0)
+    assert all("w" in c for g in draw_groups(everything_dropped, SCHEDULE, how, 0, range(9)) for c in g.captions)

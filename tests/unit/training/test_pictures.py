@@ -7,11 +7,13 @@ from PIL import Image
 
 from pseudoword.errors import BadPictures
 from pseudoword.events import Warned
-from pseudoword.training.pictures import load_pictures
+from pseudoword.training.pictures import Preparation, load_pictures
+from pseudoword.training.remarks import remarks
+from pseudoword.training.sources import Source
 
 
 def load(folder, resolution=8):
-    *events, pictures = load_pictures(folder, resolution)
+    *events, pictures = load_pictures([Source(folder=folder)], Preparation(resolution=resolution))
     return pictures, [event.message for event in events if isinstance(event, Warned)]
 
 
@@ -114,3 +116,83 @@ def test_an_empty_or_missing_folder_is_refused(tmp_path):
         load(tmp_path)
     with pytest.raises(BadPictures, match="no folder"):
         load(tmp_path / "missing")
+
+
+def prepared(folder, **changes):
+    *events, pictures = load_pictures([Source(folder=folder)], Preparation(**({"resolution": 64} | changes)))
+    return events, pictures
+
+
+def gradient(path, size, alpha=None):
+    image = Image.linear_gradient("L").resize(size).convert("RGB")
+    if alpha is not None:
+        image.putalpha(alpha)
+    image.save(path)
+
+
+def test_buckets_keep_proportions_and_cut_little_off(tmp_path):
+    gradient(tmp_path / "wide.png", (200, 120))
+    gradient(tmp_path / "square.png", (90, 90))
+    _, pictures = prepared(tmp_path, crop="bucket", resolution=128, multiple=32)
+    assert [tuple(picture.pixels.shape) for picture in pictures] == [(3, 128, 128), (3, 96, 160)]
+    assert pictures[1].original == (200, 120)
+
+
+def test_mirror_images_stand_beside_their_originals(tmp_path):
+    gradient(tmp_path / "a.png", (64, 64))
+    Image.open(tmp_path / "a.png").rotate(90).save(tmp_path / "a.png")
+    _, [own, mirrored] = prepared(tmp_path, flip=True)
+    assert (own.flipped, mirrored.flipped) == (False, True)
+    assert torch.equal(mirrored.pixels, own.pixels.flip(2))
+    assert not torch.equal(mirrored.pixels, own.pixels)
+
+
+def test_weights_of_places_come_from_alpha_or_from_a_file_and_turn_with_the_picture(tmp_path):
+    half = Image.new("L", (64, 64), 0)
+    half.paste(255, (0, 0, 32, 64))
+    gradient(tmp_path / "a.png", (64, 64), alpha=half)
+    gradient(tmp_path / "b.png", (64, 64))
+    half.resize((128, 128)).save(tmp_path / "b-masklabel.png")
+    for masks, first, second in (("alpha", True, False), ("files", False, True), ("none", False, False)):
+        _, pictures = prepared(tmp_path, masks=masks, flip=True)
+        assert [picture.mask is not None for picture in pictures] == [first, first, second, second]
+        for picture in pictures:
+            if picture.mask is not None:
+                left, right = picture.mask[:, :31].mean(), picture.mask[:, 33:].mean()
+                assert (left, right) == ((0, 1) if picture.flipped else (1, 0))
+
+
+def test_a_random_crop_is_the_same_every_time_and_another_for_another_seed(tmp_path):
+    gradient(tmp_path / "a.png", (64, 300))
+    crops = [prepared(tmp_path, crop="random", seed=seed)[1][0].pixels for seed in (0, 0, 1)]
+    assert torch.equal(crops[0], crops[1])
+    assert not torch.equal(crops[0], crops[2])
+
+
+def test_a_changed_mask_changes_the_digest(tmp_path):
+    gradient(tmp_path / "a.png", (64, 64))
+    Image.new("L", (64, 64), 100).save(tmp_path / "a-masklabel.png")
+    before = prepared(tmp_path, masks="files")[1][0].sha256
+    Image.new("L", (64, 64), 200).save(tmp_path / "a-masklabel.png")
+    assert prepared(tmp_path, masks="files")[1][0].sha256 != before
+
+
+def test_doubles_near_doubles_and_enlarged_pictures_are_remarked_on(tmp_path):
+    gradient(tmp_path / "a.png", (64, 64))
+    gradient(tmp_path / "b.png", (64, 64))
+    noise = Image.effect_noise((64, 64), 90).convert("RGB")
+    noise.save(tmp_path / "c.png")
+    noise.save(tmp_path / "d.jpg", quality=95)
+    Image.effect_noise((20, 30), 90).convert("RGB").save(tmp_path / "e.png")
+    found = remarks(prepared(tmp_path)[1])
+    assert found[0] == "the same picture more than once: a.png = b.png"
+    assert found[1] == "nearly the same picture: c.png ~ d.jpg"
+    assert found[2] == "smaller than the model's pictures, and enlarged: e.png (20x30)"
+
+
+def test_the_samples_that_ship_have_no_doubles():
+    from pseudoword.services.samples import sample_folder
+
+    for name in ("high-contrast", "mascot"):
+        _, pictures = prepared(sample_folder(name, "training"), resolution=128)
+        assert not [remark for remark in remarks(pictures) if "more than once" in remark]

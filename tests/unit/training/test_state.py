@@ -94,7 +94,7 @@ def test_the_average_follows_the_rows_by_one_minus_its_decay():
     for _ in range(3):
         state.rows["clip_l"].sum().backward()
         optimizer.step(0.1)
-        expected = 0.9 * expected + 0.1 * float(state.rows["clip_l"])
+        expected = 0.9 * expected + 0.1 * state.rows["clip_l"].item()
     assert float(state.result["clip_l"]) == pytest.approx(expected)
 
 
