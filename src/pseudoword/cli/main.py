@@ -25,7 +25,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, resume, dataset, generate, compare, tokens, info, inspect, merge, library, find, pull, publish, demo):
+for command in (
+    train,
+    resume,
+    dataset,
+    generate,
+    compare,
+    tokens,
+    info,
+    inspect,
+    merge,
+    library,
+    find,
+    pull,
+    publish,
+    demo,
+):
     app.command()(command)
 
 
