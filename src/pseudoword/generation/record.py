@@ -26,6 +26,8 @@ def record(request: Request, prompts: Prompts, word_hashes: Mapping[str, str], s
         "Size": request.size,
         "Model hash": model.hash,
         "Model": model.name,
+        "VAE hash": model.hashes.vae or None,
+        "VAE": model.hashes.vae_name or None,
         "Clip skip": options.clip_skip,
         "ENSD": options.ensd or None if sampler.uses_ensd else None,
         "RNG": options.noise_source.upper(),

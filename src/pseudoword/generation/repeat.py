@@ -24,6 +24,9 @@ class Repeat:
     model: str
     """Name of the model, empty where it does not say."""
     model_hash: str
+    vae: str
+    """File name of an autoencoder that was not the model's own, empty where it was."""
+    vae_hash: str
     words: Mapping[str, str]
     """Learned words that were used, with the first digits of their files' sha256."""
     notes: tuple[str, ...]
@@ -94,7 +97,7 @@ _ELSEWHERE = frozenset((
     "Prompt", "Negative prompt", "Model", "Model hash", "TI hashes", "TI trained on", "Version", "User", "RNG",
     "Mask mode", "Pad conds", "Hires checkpoint", "VAE Encoder", "VAE Decoder", "FP8 weight",
     "Refiner switch by sampling steps", "Downcast alphas_cumprod", "Script", "X Type", "X Values", "Y Type",
-    "Y Values", "Z Type", "Z Values", "Command", "VAE hash",
+    "Y Values", "Z Type", "Z Values", "Command", "VAE hash", "VAE",
 ))  # fmt: skip
 """Keys that are read in another way, that change nothing here, or whose default was filled in."""
 
@@ -123,6 +126,8 @@ def repeat(infotext: Infotext, program: str) -> Repeat:
         options=options,
         model=said.get("Model", ""),
         model_hash=said.get("Model hash", "").lower(),
+        vae=said.get("VAE", ""),
+        vae_hash=said.get("VAE hash", "").lower(),
         words=read_hash_list(said.get("TI hashes", "")),
         notes=(*notes, *_left_out(said)),
     )
@@ -140,7 +145,7 @@ def _noise(said: Mapping[str, str], infotext: Infotext, program: str, *, ours: b
     notes: list[str] = []
     if program not in ("A1111", "Pseudoword"):
         notes.append(f"{program or 'the program that drew it'} makes its noise in another way: the picture will differ")
-    if int(_number(infotext.values.get("Seed"))) >= _SEEDS:
+    if _number(infotext.values.get("Seed")) >= _SEEDS:
         notes.append(f"the seed {infotext.values['Seed']} is larger than seeds are here; its lowest 32 bits are taken")
     if said["RNG"] != "GPU":
         return said["RNG"], notes

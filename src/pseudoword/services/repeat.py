@@ -59,8 +59,8 @@ def differences(studio: Studio, recorded: Recorded) -> Iterator[Warned]:
     repeated = recorded.repeated
     for note in repeated.notes:
         yield Warned(message=f"{recorded.picture.name}: {note}")
-    told = _model_differs(repeated, studio.conditioner.model)
-    if told:
+    model = studio.conditioner.model
+    for told in filter(None, (_model_differs(repeated, model), _vae_differs(repeated, model))):
         yield Warned(message=f"{recorded.picture.name} {told}")
     for message in _word_differences(studio, recorded):
         yield Warned(message=message)
@@ -75,6 +75,16 @@ def _model_differs(repeated: Repeat, model: BaseModel) -> str:
         f"was drawn with the model {repeated.model or '(no name)'} [{repeated.model_hash}], and this is "
         f"{model.name} [{model.hash}]: the picture will differ"
     )
+
+
+def _vae_differs(repeated: Repeat, model: BaseModel) -> str:
+    here = model.hashes.vae
+    if here == repeated.vae_hash:
+        return ""
+    drew = f"{repeated.vae or 'a VAE of its own'} [{repeated.vae_hash}]" if repeated.vae_hash else "the model's own VAE"
+    uses = f"{model.hashes.vae_name} [{here}]" if here else "the model's own"
+    move = "give its file with --vae" if repeated.vae_hash else "leave --vae out"
+    return f"was drawn with {drew}, and this is {uses}: {move}"
 
 
 def _word_differences(studio: Studio, recorded: Recorded) -> Iterator[str]:

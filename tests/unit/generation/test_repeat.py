@@ -1,8 +1,10 @@
 """From an infotext to a request; the samples are A1111's documented format."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pseudoword.errors import BadFile, BadOption
+from pseudoword.errors import BadFile, BadInput, BadOption
 from pseudoword.generation.infotext import Infotext, read_infotext
 from pseudoword.generation.repeat import repeat, request_from
 
@@ -93,3 +95,19 @@ def test_a_text_without_settings_is_a_clear_error():
 def test_an_unknown_sampler_is_an_error_with_the_list():
     with pytest.raises(BadOption, match="Euler a"):
         request_from(repeated("a cat\nSteps: 1, Sampler: nothing, Seed: 2"), {})
+
+
+KEYS = [
+    "Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Variation seed strength", "Clip skip", "ENSD",
+    "RNG", "Seed resize from", "Hires upscale", "Hires resize", "Hires upscaler", "Emphasis", "Eta", "NGMS", "Tiling",
+    "Version",
+]  # fmt: skip
+NUMBERS = st.sampled_from(["nan", "inf", "-1", "1e999", "9" * 6000, "0x0", "99999x1", "1.5", "True", "DPM++ 2M", "7"])
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), NUMBERS | st.text(max_size=12), min_size=3))
+def test_whatever_a_stranger_wrote_is_a_request_or_a_clear_error(values):
+    try:
+        request_from(repeated(Infotext(prompt="x", values=values).text()), {})
+    except BadInput:
+        return

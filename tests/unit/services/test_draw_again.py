@@ -16,8 +16,10 @@ from pseudoword.generation.naming import SaveOptions
 from pseudoword.generation.options import GenerateOptions
 from pseudoword.generation.sampling.names import SAMPLERS, SCHEDULES
 from pseudoword.library import Library
+from pseudoword.models.protocols import ModelHashes
 from pseudoword.services.generate import Studio
 from pseudoword.services.repeat import differences, read_request
+from pseudoword.services.words import is_stranger, same_model
 from pseudoword.settings import Settings
 
 
@@ -161,6 +163,19 @@ def test_another_model_is_told(studio, tmp_path):
     assert "this is tiny-sdxl [" in told
 
 
+def test_another_autoencoder_is_told(studio, tmp_path):
+    here = studio("sd1")
+    model = here.conditioner.model
+    hashes = replace(model.hashes, vae="0123456789", vae_name="kl.safetensors")
+    other = replace(here, conditioner=Conditioner(replace(model, hashes=hashes)))
+    for first, second, words in ((here, other, "the model's own VAE"), (other, here, "kl.safetensors [0123456789]")):
+        drawn(first, GenerateOptions(prompt="a cat", steps=1, seed=5), tmp_path / "x.png")
+        [told] = [warning.message for warning in differences(second, read_request(tmp_path / "x.png", {}))]
+        assert f"was drawn with {words}, and this is " in told
+    text = read_picture(tmp_path / "x.png").text
+    assert "Model: tiny-sd1, VAE hash: 0123456789, VAE: kl.safetensors, RNG: CPU" in text
+
+
 def test_a_picture_that_says_nothing_is_a_clear_error(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "x.png")
     with pytest.raises(BadFile, match="does not say how it was made"):
@@ -196,3 +211,14 @@ def test_files_are_named_by_the_pattern_and_written_in_the_format(studio, settin
     assert names == ["00000-1-5-a cat.webp", "00001-2-6-a cat.webp", "grid-0000.webp"]
     events = list(studio("sd1").draw_and_save(replace(request, batch_size=1), SaveOptions(output=tmp_path / "a.jpeg")))
     assert [event.path.name for event in events if isinstance(event, PictureDone)] == ["a.jpeg"]
+
+
+@pytest.mark.parametrize(
+    ("digits", "same"),
+    [("ab" * 32, True), ("abababab", True), ("ABABABABAB", True), ("0badcafe", True), ("0badcaff", False),
+     ("abababac", False), ("", True)],
+)  # fmt: skip
+def test_a_model_is_known_by_both_kinds_of_hash_in_any_length(load, digits, same):
+    model = replace(load("sd1"), hashes=ModelHashes(sha256="ab" * 32, old="0badcafe"))
+    assert same_model(digits, model) == same
+    assert is_stranger(Provenance(base_model_hash=digits), model) == (not same)
