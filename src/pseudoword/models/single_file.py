@@ -176,19 +176,20 @@ def make_vae(weights: Weights, family: str) -> Any:
 
 def make_encoders(checkpoint: Checkpoint, dtype: torch.dtype) -> tuple[TextEncoder, ...]:
     """The text encoders on the CPU, with their tokenizers."""
-    weights, family = checkpoint.weights, checkpoint.family
-    if family == "sd2":
-        part = Part(weights, ("cond_stage_model.model.",))
-        return (_encoder("clip_h", part, OPEN_CLIP, dtype, family),)
-    if family == "sd1":
-        start = "cond_stage_model.transformer."
-        part = Part(weights, (f"{start}text_model.", start))  # early checkpoints lack the second word
-        return (_encoder("clip_l", part, OPENAI, dtype, family),)
+    parts = text_parts(checkpoint)
+    return tuple(_encoder(slot, part, names, dtype, checkpoint.family) for slot, part, names in parts)
+
+
+def text_parts(checkpoint: Checkpoint) -> list[tuple[str, Part, TextNames]]:
+    """Slot, weights and names of each text encoder, in their order."""
+    weights = checkpoint.weights
+    if checkpoint.family == "sd2":
+        return [("clip_h", Part(weights, ("cond_stage_model.model.",)), OPEN_CLIP)]
+    if checkpoint.family == "sd1":
+        start = "cond_stage_model.transformer."  # early checkpoints lack the next word
+        return [("clip_l", Part(weights, (f"{start}text_model.", start)), OPENAI)]
     first = Part(weights, ("conditioner.embedders.0.transformer.text_model.",))
-    return (
-        _encoder("clip_l", first, OPENAI, dtype, family),
-        _encoder("clip_g", _second_part(weights), OPEN_CLIP, dtype, family),
-    )
+    return [("clip_l", first, OPENAI), ("clip_g", _second_part(weights), OPEN_CLIP)]
 
 
 def _encoder(slot: str, part: Part, names: TextNames, dtype: torch.dtype, family: str) -> TextEncoder:
@@ -207,13 +208,18 @@ def _encoder(slot: str, part: Part, names: TextNames, dtype: torch.dtype, family
     return TextEncoder(
         slot=slot,
         module=_filled(lambda: kind(config), part, place, dtype),
-        tokenizer=clip_tokenizer(END if slot == "clip_l" else "!"),
+        tokenizer=tokenizer_of(slot),
         width=config.hidden_size,
         vocabulary_size=config.vocab_size,
         num_positions=config.max_position_embeddings,
         penultimate=family == "sdxl",
         pools=pools,
     )
+
+
+def tokenizer_of(slot: str) -> Any:
+    """A fresh tokenizer for a text encoder; OpenCLIP's pad with another token."""
+    return clip_tokenizer(END if slot == "clip_l" else "!")
 
 
 def _unet_part(weights: Weights) -> Part:

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 
 from pseudoword.errors import BadModel
-from pseudoword.models.clip_tokenizer import END, VOCABULARY_SIZE, clip_tokenizer
+from pseudoword.models.clip_tokenizer import VOCABULARY_SIZE
 from pseudoword.models.folder import ModelFolder, find_checkpoint, find_model
 from pseudoword.models.folder_parts import first_slot, load_tokenizer
-from pseudoword.models.single_file import open_checkpoint
+from pseudoword.models.keys import Place
+from pseudoword.models.shapes import TextNames
+from pseudoword.models.single_file import Part, open_checkpoint, text_parts, tokenizer_of
 
 _TABLE = "embeddings.token_embedding.weight"
-_CHECKPOINT_TABLE = "token_embedding.weight"
-_TEXT_ENCODERS = ("cond_stage_model.", "conditioner.embedders.")
 _WORD_END = "</w>"
 
 
@@ -81,9 +81,12 @@ def load_tokenizers(source: str) -> tuple[str, tuple[LoneTokenizer, ...]]:
         BadModel: there is no such model, or its files are damaged.
         UnsafePickle: a checkpoint's pickle names something that is not on the allow-list.
     """
-    file = find_checkpoint(source)
-    if file is not None:
-        return file.stem, _tokenizers_of_checkpoint(file)
+    if (file := find_checkpoint(source)) is not None:
+        encoders = text_parts(open_checkpoint(file))
+        return file.stem, tuple(
+            LoneTokenizer(slot=slot, tokenizer=tokenizer_of(slot), width=_token_shape(part, names)[1])
+            for slot, part, names in encoders
+        )
     folder = find_model(source)
     tokenizers: list[LoneTokenizer] = []
     for part, slot in _slots(folder):
@@ -93,39 +96,48 @@ def load_tokenizers(source: str) -> tuple[str, tuple[LoneTokenizer, ...]]:
     return folder.name, tuple(tokenizers)
 
 
-def _tokenizers_of_checkpoint(file: Path) -> tuple[LoneTokenizer, ...]:
-    """All checkpoints have CLIP's vocabulary; OpenCLIP's encoders pad with another token than OpenAI's."""
-    checkpoint = open_checkpoint(file)
-    slots = {"sd1": ("clip_l",), "sd2": ("clip_h",), "sdxl": ("clip_l", "clip_g")}[checkpoint.family]
-    shapes = checkpoint.weights.shapes
-    tables = sorted(name for name in shapes if name.endswith(_CHECKPOINT_TABLE) and name.startswith(_TEXT_ENCODERS))
-    if len(tables) != len(slots):
-        raise BadModel(f"{file} has {len(tables)} text encoders", expected=str(len(slots)))
-    return tuple(
-        LoneTokenizer(slot=slot, tokenizer=clip_tokenizer(END if slot == "clip_l" else "!"), width=shapes[table][1])
-        for slot, table in zip(slots, tables, strict=True)
-    )
-
-
 def load_vocabulary(source: str) -> Vocabulary:
-    """The vocabulary of `bundled`, a folder in diffusers' layout or a hub id.
+    """The vocabulary of a bundled model, a checkpoint's file, a folder in diffusers' layout or a hub id.
 
     Raises:
         BadModel: there is no such model, or its files are damaged.
+        UnsafePickle: a checkpoint's pickle names something that is not on the allow-list.
     """
+    if (file := find_checkpoint(source)) is not None:
+        encoders = text_parts(open_checkpoint(file))
+        return Vocabulary(name=file.stem, tables=tuple(_table_of(*encoder) for encoder in encoders))
     folder = find_model(source)
     tables = tuple(_read_table(folder, part, slot) for part, slot in _slots(folder))
     return Vocabulary(name=folder.name, tables=tables)
 
 
 def read_widths(source: str) -> tuple[str, dict[str, int]]:
-    """A model's name, and slot → width from its configuration; no weights are read.
+    """A model's name, and slot → width from its configuration or its weights' shapes; no weights are read.
 
     Raises:
-        BadModel: there is no such model, or its configuration says nothing of widths.
+        BadModel: there is no such model, or it does not say its widths.
+        UnsafePickle: as `load_vocabulary`.
     """
+    if (file := find_checkpoint(source)) is not None:
+        encoders = text_parts(open_checkpoint(file))
+        return file.stem, {slot: _token_shape(part, names)[1] for slot, part, names in encoders}
     folder = find_model(source)
     return folder.name, {slot: _width(folder, part) for part, slot in _slots(folder)}
+
+
+def _token_shape(part: Part, names: TextNames) -> tuple[int, ...]:
+    shape = part.shape_of(names.tokens)
+    if shape is None or len(shape) != 2 or shape[0] != VOCABULARY_SIZE:
+        found = f"one of shape {list(shape)}" if shape else "none"
+        raise BadModel(
+            f"{part.weights.path}: its table of token embeddings is {found}", expected=f"[{VOCABULARY_SIZE}, width]"
+        )
+    return shape
+
+
+def _table_of(slot: str, part: Part, names: TextNames) -> VocabularyTable:
+    table = part.read(Place(names.tokens), torch.Size(_token_shape(part, names)))
+    return VocabularyTable(slot=slot, table=table.float().clone(), tokenizer=tokenizer_of(slot))
 
 
 def _slots(folder: ModelFolder) -> list[tuple[str, str]]:

@@ -77,3 +77,25 @@ def test_tokenizers_alone_are_those_of_the_loaded_model(whole_folder, write_file
         for alone, encoder in zip(tokenizers, model.encoders, strict=True):
             assert alone.tokenizer("a Cat, 12").input_ids == encoder.tokenizer("a Cat, 12").input_ids
             assert alone.tokenizer.pad_token_id == encoder.tokenizer.pad_token_id
+
+
+@pytest.mark.parametrize("container", ["safetensors", "zip"])
+@pytest.mark.parametrize("kind", ["sd1", "sd2", "sdxl"])
+def test_a_single_file_has_the_vocabulary_of_the_folder_that_it_was_made_from(
+    whole_folder, write_file, kind, container
+):
+    path = write_file(kind, container)
+    found, expected = load_vocabulary(str(path)), load_vocabulary(str(whole_folder(kind)))
+    assert found.name == "model"
+    assert [table.slot for table in found.tables] == [table.slot for table in expected.tables]
+    for one, other in zip(found.tables, expected.tables, strict=True):
+        assert torch.equal(one.table, other.table)
+        assert one.ids("a photo of a cat") == other.ids("a photo of a cat") == [320, 1125, 539, 320, 2368]
+        assert one.word(2368) == "cat"
+    assert read_widths(str(path)) == ("model", expected.widths())
+
+
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path):
+    (tmp_path / "x.safetensors").write_bytes(b"\x00" * 64)
+    with pytest.raises(BadModel, match=r"x\.safetensors"):
+        read_widths(str(tmp_path / "x.safetensors"))
