@@ -42,7 +42,7 @@ class Conditioner:
         """
         distinct = list(dict.fromkeys(prompts))
         places = _places(words)
-        split = [[self._plain_chunks(encoder, text, places) for text in distinct] for encoder in self.model.encoders]
+        split = [self._plain_chunks(encoder, distinct, places) for encoder in self.model.encoders]
         num_chunks = max(len(own) for of_encoder in split for own in of_encoder)
         hidden: list[torch.Tensor] = []
         pooled: torch.Tensor | None = None
@@ -123,10 +123,10 @@ class Conditioner:
         """Ids of `text` without start and end token."""
         return self._readers[encoder.slot].token_ids(text)
 
-    def _plain_chunks(self, encoder: TextEncoder, text: str, places: Mapping[str, int]) -> list[Chunk]:
+    def _plain_chunks(self, encoder: TextEncoder, texts: Sequence[str], places: Mapping[str, int]) -> list[list[Chunk]]:
         reader = self._readers[encoder.slot]
-        pieces = reader.plain(text, reader.index(places))
-        return fill_chunks([Item(piece) for piece in pieces], reader.comma)
+        index = reader.index(places)
+        return [fill_chunks([Item(piece) for piece in reader.plain(text, index)], reader.comma) for text in texts]
 
 
 _MANY = 150

@@ -51,13 +51,15 @@ class Reader:
 
     source: Tokenizing
     _ids: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
+    _names: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
+    """Of the names that were asked for last, however many a library has."""
 
     def token_ids(self, text: str) -> tuple[int, ...]:
         """Ids of `text` without start and end token."""
         if len(self._ids) > _REMEMBERED:
             self._ids.clear()
         if text not in self._ids:
-            self._ids[text] = tuple(self.source.tokenizer(text, add_special_tokens=False).input_ids)
+            self._ids[text] = self._tokenise(text)
         return self._ids[text]
 
     def written(self, token: int) -> str:
@@ -74,7 +76,11 @@ class Reader:
 
     def index(self, places: Mapping[str, int]) -> Index:
         """Names with their numbers of vectors, ready to be found in texts."""
-        return index_triggers(Trigger(name, self.token_ids(name), number) for name, number in places.items())
+        self._names = {name: self._names.get(name) or self._tokenise(name) for name in places}
+        return index_triggers(Trigger(name, self._names[name], number) for name, number in places.items())
+
+    def _tokenise(self, text: str) -> tuple[int, ...]:
+        return tuple(self.source.tokenizer(text, add_special_tokens=False).input_ids)
 
     def plain(self, text: str, index: Index) -> list[Piece]:
         """Token ids and learned words of a text without any syntax, such as a caption."""
