@@ -1,7 +1,7 @@
 """`pseudoword generate`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,9 @@ class GenerateCommand(SaveOptions, GenerateOptions):
             "flag": "--from",
         },
     )
+    style: list[str] | None = field(
+        default=None, metadata={"help": "A style of styles.csv to merge into the prompts; may be given again."}
+    )
     model: str = field(default=BUNDLED, metadata={"help": "bundled, a folder in diffusers' layout, or a hub id."})
     device: str = field(default="auto", metadata={"help": " | ".join(DEVICES)})
     precision: str = field(default="auto", metadata={"help": " | ".join(PRECISIONS)})
@@ -53,6 +56,7 @@ def generate(options: GenerateCommand, settings: Settings, given: set[str]) -> N
 def _events(options: GenerateCommand, settings: Settings, given: set[str]) -> Iterator[Any]:
     from pseudoword.services.generate import Studio
     from pseudoword.services.repeat import differences, read_request
+    from pseudoword.services.styles import with_styles
 
     request: GenerateOptions = options
     model, recorded = options.model, None
@@ -61,6 +65,8 @@ def _events(options: GenerateCommand, settings: Settings, given: set[str]) -> It
         recorded = read_request(options.from_picture, {name: getattr(options, name) for name in names})
         request = recorded.request
         model = model if "model" in given else recorded.model
+    prompt, negative = with_styles(settings, request.prompt, request.negative_prompt, options.style or ())
+    request = replace(request, prompt=prompt, negative_prompt=negative)
     studio = Studio.open(settings, model=model, device=options.device, precision=options.precision)
     if recorded is not None:
         yield from differences(studio, recorded)

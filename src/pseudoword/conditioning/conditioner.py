@@ -104,10 +104,12 @@ class Conditioner:
         )
 
     def words_in(self, prompt: str, names: Iterable[str]) -> list[str]:
-        """Those of `names` that this prompt calls at any time, in order of appearance; `AND` splits it."""
+        """Those of `names` that this prompt calls at any time, in order of appearance."""
         reader = next(iter(self._readers.values()))
         places = dict.fromkeys(names, 1)
-        request = read_request([reader], (prompt, ""), places, PromptOptions(), num_calls=_MANY, num_steps=_MANY)
+        request = read_request(
+            [reader], (prompt, ""), places, PromptOptions(), num_calls=_MANY, num_steps=_MANY, hires_calls=_MANY
+        )
         return list(request.words)
 
     def count(self, text: str, name: str) -> int:
