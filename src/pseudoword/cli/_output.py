@@ -139,7 +139,7 @@ class Display:
             self._line(f"  {label}: {done}/{total}  {detail}")
 
     def _line(self, markup: str) -> None:
-        self._console.print(markup, highlight=False, soft_wrap=True)
+        self._console.print(markup, highlight=False, soft_wrap=True, emoji=False)
 
 
 @contextmanager
