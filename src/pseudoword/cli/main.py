@@ -6,6 +6,7 @@ import typer
 
 from pseudoword._version import __version__
 from pseudoword.cli.compare import compare
+from pseudoword.cli.convert import convert
 from pseudoword.cli.dataset import dataset
 from pseudoword.cli.demo import demo
 from pseudoword.cli.generate import generate
@@ -31,6 +32,7 @@ for command in (
     dataset,
     generate,
     compare,
+    convert,
     tokens,
     info,
     inspect,

@@ -57,6 +57,17 @@ SUFFIXES: tuple[str, ...] = (*_ONE, *CARD_SUFFIXES)
 """Suffixes that stand for a container."""
 
 
+def first_suffix(layout: str) -> str:
+    """The suffix that suits a layout best.
+
+    Raises:
+        BadOption: no layout of this name can be written.
+    """
+    if layout not in _FORMS:
+        raise BadOption(f"layout {layout!r}", expected=", ".join(LAYOUTS))
+    return _FORMS[layout].suffixes[0]
+
+
 def layout_for(embedding: Embedding, suffix: str) -> str:
     """The layout that a suffix stands for, with this embedding.
 
