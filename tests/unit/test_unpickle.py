@@ -139,6 +139,23 @@ class TestFilesOfTorch:
         assert loaded["none"].shape == (0, 4)
         assert (loaded["step"], loaded["loss"]) == (1234, 0.5)
 
+    def test_a_tensor_with_attributes_of_its_own_comes_without_them(self, legacy: bool) -> None:
+        marked = TABLE.clone()
+        marked.note = "mine"
+        assert torch.equal(loads(saved({"cat": marked}, legacy=legacy), "x")["cat"], TABLE)
+        parameter = torch.nn.Parameter(TABLE)
+        parameter.note = "mine"
+        assert torch.equal(loads(saved({"cat": parameter}, legacy=legacy), "x")["cat"], TABLE)
+
+    def test_a_tensor_rebuilt_from_numpy_in_a_narrower_type_is_read_as_torch_reads_it(self, legacy: bool) -> None:
+        class FromNumpy:
+            def __reduce__(self) -> tuple[object, ...]:
+                arguments = (TABLE.numpy() / 3, torch.bfloat16, "cpu", False)
+                return torch._utils._rebuild_device_tensor_from_numpy, arguments
+
+        loaded = loads(saved({"cat": FromNumpy()}, legacy=legacy), "x")["cat"]
+        assert torch.equal(loaded, (TABLE / 3).bfloat16())
+
     def test_a_tensor_rebuilt_from_numpy_is_read(self, legacy: bool) -> None:
         class FromNumpy:
             def __reduce__(self) -> tuple[object, ...]:

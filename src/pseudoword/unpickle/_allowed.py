@@ -115,6 +115,21 @@ def _rebuild_parameter(data: object, *_: object) -> torch.Tensor:
     return _tensor(data)
 
 
+def _rebuild_from_numpy(data: object, dtype: object = None, *_: object) -> torch.Tensor:
+    return _tensor(data).to(dtype) if isinstance(dtype, torch.dtype) else _tensor(data)
+
+
+def _rebuild_from_type(function: object, kind: object, arguments: object, *_: object) -> object:
+    """A tensor with attributes of its own, which are left out."""
+    if not isinstance(function, StandIn) or not isinstance(kind, StandIn) or not isinstance(arguments, tuple):
+        raise BadFile("a tensor that is made by something else")
+    return _tensor(function.call(*cast("tuple[object, ...]", arguments)))
+
+
+def _parameter(data: object = None, *_: object) -> torch.Tensor:
+    return _tensor(data)
+
+
 class _ParameterDict(Node):
     """`torch.nn.ParameterDict`: its `_parameters` (all torch versions), as a dict."""
 
@@ -238,7 +253,10 @@ _FUNCTIONS: dict[str, Callable[..., object]] = {
     "torch._utils._rebuild_tensor_v3": _rebuild_tensor_v3,
     "torch._utils._rebuild_parameter": _rebuild_parameter,
     "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,
-    "torch._utils._rebuild_device_tensor_from_numpy": _rebuild_parameter,
+    "torch._utils._rebuild_device_tensor_from_numpy": _rebuild_from_numpy,
+    "torch._tensor._rebuild_from_type_v2": _rebuild_from_type,
+    "torch.Tensor": _parameter,
+    "torch.nn.parameter.Parameter": _parameter,
     "torch.nn.modules.container.ParameterDict": _ParameterDict,
     **{
         f"numpy.{core}.multiarray.{name}": call

@@ -28,6 +28,8 @@ MAX_PIXELS = 1 << 24
 _TEXT_ROOM = 2
 """Base64 takes 4 bytes for 3."""
 
+_PNG_SIZE = slice(16, 24)
+"""Width and height in the first chunk."""
 _MAX_OURS = 1 << 16
 
 _DAMAGE = (
@@ -74,7 +76,7 @@ def read_png(content: bytes, label: str) -> Raw:
             return Raw(value=card_text.decode(_from_base64(chunk)), metadata=_ours(content))
     except BadFile as problem:
         raise _in_file(label, problem) from None
-    return _from_pixels(content, label, lambda: _by_pillow(content, "PNG"))
+    return _from_pixels(label, lambda: _by_pillow(content, "PNG"))
 
 
 def read_webp(content: bytes, label: str) -> Raw:
@@ -84,17 +86,17 @@ def read_webp(content: bytes, label: str) -> Raw:
         PlainPicture: there is none.
         BadFile: the picture or what it carries is damaged.
     """
-    return _from_pixels(content, label, lambda: _by_pillow(content, "WEBP"))
+    return _from_pixels(label, lambda: _by_pillow(content, "WEBP"))
 
 
 def read_avif(content: bytes, label: str) -> Raw:
     """The mapping in the pixels; errors as `read_webp`."""
-    return _from_pixels(content, label, lambda: _by_pillow(content, "AVIF"))
+    return _from_pixels(label, lambda: _by_pillow(content, "AVIF"))
 
 
 def read_jxl(content: bytes, label: str) -> Raw:
     """The mapping in the pixels; errors as `read_webp`."""
-    return _from_pixels(content, label, lambda: _by_libjxl(content, label))
+    return _from_pixels(label, lambda: _by_libjxl(content))
 
 
 def _ours(content: bytes) -> dict[str, str]:
@@ -114,14 +116,12 @@ def _from_base64(chunk: bytes) -> bytes:
         raise BadFile(f"the text chunk {CHUNK} is no base64") from problem
 
 
-def _from_pixels(content: bytes, label: str, decode: "Callable[[], Pixels]") -> Raw:
+def _from_pixels(label: str, decode: "Callable[[], Pixels]") -> Raw:
     try:
         text = pixels.extract(decode(), card_text.MAX_TEXT)
         if text is None:
-            raise PlainPicture(f"{label}: a picture that carries no embedding", expected="a card of an embedding")
+            raise PlainPicture("a picture that carries no embedding", expected="a card of an embedding")
         return Raw(value=card_text.decode(text))
-    except PlainPicture:
-        raise
     except BadFile as problem:
         raise _in_file(label, problem) from None
     except _DAMAGE as problem:
@@ -149,11 +149,16 @@ def _by_pillow(content: bytes, kind: str) -> "Pixels":
 
     if kind == "WEBP":
         _bounded(*_webp_size(content))  # Pillow takes memory for the whole canvas when it opens the file
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with Image.open(io.BytesIO(content), formats=(kind,)) as picture:
-            _bounded(*picture.size)
-            return np.asarray(picture.convert("RGB"))
+    if kind == "PNG" and len(content) > _PNG_SIZE.stop:
+        _bounded(*struct.unpack(">II", content[_PNG_SIZE]))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with Image.open(io.BytesIO(content), formats=(kind,)) as picture:
+                _bounded(*picture.size)
+                return np.asarray(picture.convert("RGB"))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as problem:
+        raise PlainPicture("a picture that is larger than cards of embeddings are") from problem
 
 
 def _webp_size(content: bytes) -> tuple[int, int]:
@@ -169,14 +174,14 @@ def _webp_size(content: bytes) -> tuple[int, int]:
     return int.from_bytes(data[6:8], "little") & 0x3FFF, int.from_bytes(data[8:10], "little") & 0x3FFF
 
 
-def _by_libjxl(content: bytes, label: str) -> "Pixels":
+def _by_libjxl(content: bytes) -> "Pixels":
     import numpy as np
 
     try:
         import pylibjxl
     except ImportError as problem:
         raise BadFile(
-            f"{label}: a JPEG XL picture, which nothing here can decode",
+            "a JPEG XL picture, which nothing here can decode",
             next_move="pip install pylibjxl",
         ) from problem
     jxl: Any = pylibjxl
