@@ -40,7 +40,7 @@ def convert(options: ConvertOptions) -> tuple[Converted, ...]:
             expected="one word for one file",
             next_move="Choose one with --name, or give a folder",
         )
-    places = _places(found, options) if _is_folder(options.output) else [(found[0], options.output)]
+    places = _places(found, options) if _is_folder(options.output) else [(one, options.output) for one in found]
     converted = tuple(_converted(one, path, options) for one, path in places)
     contents = {path: content for one in converted for path, content in one.files.items()}
     taken = next((path for path in contents if path.exists()), None)
