@@ -1,8 +1,9 @@
-"""Makes the pictures of the README from the demo's own output, so that what is shown is what comes out.
+"""Makes the pictures of the README and the guide from the demo's own output, so that what is shown is what comes out.
 
     python tools/make_pictures.py --demo demo --out docs/images
 
-Copies what `make demo` wrote (the style), and runs the demo of the subject for its picture.
+Copies what `make demo` wrote (the style), runs the demo of the subject for its picture, and compares the style's
+checkpoints.
 """
 
 import argparse
@@ -24,6 +25,22 @@ def make_pictures(demo: Path, out: Path) -> None:
         command = [sys.executable, "-m", "pseudoword", "demo", "--word", "mirp", "--out", folder]
         subprocess.run(command, check=True)
         shutil.copyfile(Path(folder) / "before-after.png", out / "subject-before-after.png")
+    compare_checkpoints(demo, out / "compare-checkpoints.png")
+
+
+def compare_checkpoints(demo: Path, path: Path) -> None:
+    """The first example of docs/guide/compare.md, on the demo's run."""
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder)
+        (here / "embeddings").mkdir()
+        shutil.copyfile(demo / "hikon.safetensors", here / "embeddings" / "hikon.safetensors")
+        runs = sorted((demo / "runs").iterdir(), key=lambda run: run.stat().st_mtime)
+        shutil.copytree(runs[-1], here / "runs" / "hikon")
+        axes = ["--axis", "checkpoint=runs/hikon", "--axis", "seed=1..3"]
+        command = [sys.executable, "-m", "pseudoword", "compare", "a cat, hikon style", *axes]
+        subprocess.run(command, check=True, cwd=here)
+        [grid] = (here / "outputs" / "comparisons").glob("*/grid.png")
+        shutil.copyfile(grid, path)
 
 
 def main() -> None:

@@ -62,8 +62,8 @@ class CompareOptions(GenerateOptions):
     """What `pseudoword compare` can be asked: a request, and what is varied in it."""
 
     seed: int = field(default=0, metadata={"help": "Seed of every picture, unless an axis varies it."})
-    axis: list[str] | None = field(
-        default=None,
+    axis: tuple[str, ...] = field(
+        default=(),
         metadata={
             "help": "What is varied, NAME=VALUE,VALUE: columns first, then rows, then sheets. "
             f"Names: {', '.join(_ORDER)}. Numbers also as 1..4 or 0.5..1.5+0.25; "
@@ -84,7 +84,7 @@ class CompareOptions(GenerateOptions):
             raise BadOption(f"--seed {self.seed}", expected="a seed that stays the same in every cell")
         if self.batch_size * self.count != 1:
             raise BadOption("several pictures per cell", next_move="Use an axis: --axis seed=1..4")
-        parse_axes(self.axis or ())
+        parse_axes(self.axis)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +300,9 @@ def command_line(options: CompareOptions, **folders: Path) -> str:
         if own.name == "prompt" or value == default:
             continue
         flag = f"--{own.name.replace('_', '-')}"
-        words += [word for item in (value if isinstance(value, list) else [value]) for word in _flag(flag, item)]
+        words += [
+            word for item in (value if isinstance(value, list | tuple) else [value]) for word in _flag(flag, item)
+        ]
     for name, path in folders.items():
         words += [f"--{name.replace('_', '-')}", str(path)]
     return shlex.join(words)

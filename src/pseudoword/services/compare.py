@@ -6,6 +6,7 @@ stopped by any means goes on where it was, and one that is widened in the same f
 
 import hashlib
 import json
+import re
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -24,7 +25,6 @@ from pseudoword.generation.comparison import plan_key as key_of_plan
 from pseudoword.generation.infotext import read_infotext
 from pseudoword.generation.labels import Sheet, labelled_sheets
 from pseudoword.generation.metadata import read_picture
-from pseudoword.generation.naming import safe_part
 from pseudoword.generation.saving import save_png
 from pseudoword.library import Library, Snapshot
 from pseudoword.library.snapshot import Entry
@@ -76,7 +76,7 @@ def compare(options: CompareOptions, settings: Settings) -> Iterator[Event]:
     Raises:
         BadInput: an axis, a value, a run or a model that cannot be used.
     """
-    axes = parse_axes(options.axis or ())
+    axes = parse_axes(options.axis)
     snapshot = Library(settings.embeddings_dir).refresh()
     grid = plan(options, axes, choices_of(axes, options, settings, snapshot))
     out = options.out or settings.outputs_dir / "comparisons" / _folder_name(options)
@@ -93,7 +93,7 @@ def compare(options: CompareOptions, settings: Settings) -> Iterator[Event]:
 
 
 def _folder_name(options: CompareOptions) -> str:
-    words = safe_part(options.prompt)[:_SLUG].replace(" ", "-").strip("-._")
+    words = re.sub(r"[^\w]+", "-", options.prompt[:_SLUG]).strip("-_")
     return f"{words}-{hashlib.sha256(key_of_plan(options).encode()).hexdigest()[:8]}"
 
 
@@ -198,7 +198,7 @@ def _with_name(name: str, label: str) -> str:
 def _settings(options: CompareOptions, text: str) -> str:
     """What all cells share, in A1111's words."""
     varied = {"steps": "Steps", "sampler": "Sampler", "cfg": "CFG scale", "seed": "Seed", "model": "Model"}
-    hidden = {varied[axis.name] for axis in parse_axes(options.axis or ()) if axis.name in varied}
+    hidden = {varied[axis.name] for axis in parse_axes(options.axis) if axis.name in varied}
     if "Model" in hidden:
         hidden |= {"Model hash", "Size"}
     if "Sampler" in hidden:

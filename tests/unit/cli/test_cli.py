@@ -227,7 +227,8 @@ def test_a_comparison_from_the_command_line(run, tiny_folder, tmp_path):
     )
     assert result.exit_code == 0, result.output
     assert len([*tmp_path.rglob("cells/*.png")]) == 4
-    assert len([*tmp_path.rglob("index.html")]) == 1
+    [page] = tmp_path.rglob("index.html")
+    assert "--axis seed=1,2 --axis &#x27;prompt=cat|dog&#x27;" in page.read_text()
     one_line_and_code_2(run("compare", "a cat", "--axis", "colour=1"), "colour", "checkpoint=", "weight=")
     one_line_and_code_2(run("compare", "a cat"), "0 axes")
 

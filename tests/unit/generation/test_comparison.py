@@ -76,7 +76,7 @@ def test_one_to_three_axes_each_once(texts):
 
 
 def options(*axis, **changes):
-    return CompareOptions(**({"prompt": "a cat"} | changes), axis=list(axis))
+    return CompareOptions(**({"prompt": "a cat"} | changes), axis=axis)
 
 
 def planned(asked):

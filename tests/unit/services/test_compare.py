@@ -45,7 +45,7 @@ def word(settings):
 def asked(tiny_folder, tmp_path):
     def make(*axis, **changes):
         values = {"prompt": "a zorp", "steps": 2, "model": str(tiny_folder("sd1")), "precision": "fp32",
-                  "out": tmp_path / "out", "axis": list(axis)}  # fmt: skip
+                  "out": tmp_path / "out", "axis": axis}  # fmt: skip
         return CompareOptions(**(values | changes))
 
     return make
