@@ -269,7 +269,8 @@ def _fix(program: str, found: FileEmbedding, path: Path, *, several: bool) -> st
     layout = _layout_for(program, found)
     if not layout:
         return ""
-    out = "converted/" if several else str(Path("converted") / f"{found.embedding.name}.safetensors")
+    alone = not several and found.embedding.name == path.stem  # else a folder: the word may be no file name
+    out = str(Path("converted") / f"{path.stem}.safetensors") if alone else "converted/"
     return f"pseudoword convert {shlex.quote(str(path))} {shlex.quote(out)} --layout {layout}"
 
 

@@ -85,7 +85,9 @@ def misfit_reason(embedding: Embedding, widths: Mapping[str, int]) -> str:
 
 def as_plain(shelf: Shelf) -> dict[str, object]:
     """The folder as JSON values."""
-    model = shelf.model and {"name": shelf.model, "family": _family(shelf.widths), "widths": dict(shelf.widths)}
+    family = family_of(shelf.widths)
+    known = family.key if family else "unknown"
+    model = shelf.model and {"name": shelf.model, "family": known, "widths": dict(shelf.widths)}
     return {
         "folder": str(shelf.folder),
         "model": model,
@@ -93,7 +95,7 @@ def as_plain(shelf: Shelf) -> dict[str, object]:
             {
                 "trigger": entry.embedding.name,
                 "file": str(entry.path),
-                "family": _family(entry.embedding.widths),
+                "family": entry.found.family,
                 "num_vectors": entry.embedding.num_vectors,
                 "widths": dict(entry.embedding.widths),
                 "sha256": entry.sha256,
@@ -116,11 +118,6 @@ def as_plain(shelf: Shelf) -> dict[str, object]:
             for group in shelf.duplicates
         ],
     }
-
-
-def _family(widths: Mapping[str, int]) -> str:
-    known = family_of(widths)
-    return known.key if known else "unknown"
 
 
 def _folded(trigger: str) -> str:
