@@ -80,7 +80,7 @@ class Reader:
         return index_triggers(Trigger(name, self._names[name], number) for name, number in places.items())
 
     def _tokenise(self, text: str) -> tuple[int, ...]:
-        return tuple(self.source.tokenizer(text, add_special_tokens=False).input_ids)
+        return tuple(self.source.tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
 
     def plain(self, text: str, index: Index) -> list[Piece]:
         """Token ids and learned words of a text without any syntax, such as a caption."""

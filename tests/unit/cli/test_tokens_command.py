@@ -65,3 +65,10 @@ def test_bad_input_is_one_line(run, arguments, word):
     assert result.exit_code == 2
     assert len(result.output.strip().splitlines()) == 1
     assert word in result.output
+
+
+def test_a_long_prompt_makes_no_noise(run, capfd):
+    result = run("cat, " * 100)
+    assert result.exit_code == 0
+    assert "prompt: 200/225" in result.output
+    assert "longer than" not in capfd.readouterr().err + result.output
