@@ -31,16 +31,18 @@ _PICTURE = re.compile(r"(\d+)-")
 _GRID = re.compile(r"grid-(\d+)")
 
 
-def next_picture_path(outputs_dir: Path, name: str | int, today: date, suffix: str = ".png") -> Path:
+def next_picture_path(
+    outputs_dir: Path, name: str | int, today: date, suffix: str = ".png", kind: str = "txt2img"
+) -> Path:
     """A free path for one picture; `name` is what follows the number, A1111's own choice being the seed."""
-    folder = outputs_dir / "txt2img-images" / today.isoformat()
+    folder = outputs_dir / f"{kind}-images" / today.isoformat()
     number = f"{_next_number(folder, _PICTURE):05d}"
     return folder / f"{number}-{name}{suffix}"
 
 
-def next_grid_path(outputs_dir: Path, today: date, suffix: str = ".png") -> Path:
+def next_grid_path(outputs_dir: Path, today: date, suffix: str = ".png", kind: str = "txt2img") -> Path:
     """A free path for a grid."""
-    folder = outputs_dir / "txt2img-grids" / today.isoformat()
+    folder = outputs_dir / f"{kind}-grids" / today.isoformat()
     return folder / f"grid-{_next_number(folder, _GRID):04d}{suffix}"
 
 

@@ -82,15 +82,15 @@ class Studio:
                 signal = yield event
                 continue
             moment = Moment(now=now, index=event.index, batch_size=options.batch_size, count=options.count)
-            path = _picture_path(self.settings, saving, event, moment)
+            path = _picture_path(self.settings, saving, event, moment, _kind(options))
             save_picture(event.image, path, event.infotext)
             done.append(replace(event, path=path))
             signal = yield done[-1]
         if len(done) > 1:
-            yield self._save_grid(done, saving, now.date())
+            yield self._save_grid(done, saving, now.date(), _kind(options))
 
-    def _save_grid(self, done: list[PictureDone], saving: SaveOptions, today: date) -> Saved:
-        path = next_grid_path(self.settings.outputs_dir, today, saving.suffix)
+    def _save_grid(self, done: list[PictureDone], saving: SaveOptions, today: date, kind: str) -> Saved:
+        path = next_grid_path(self.settings.outputs_dir, today, saving.suffix, kind)
         if saving.output is not None:
             path = saving.output.with_stem(f"{saving.output.stem}-grid")
         save_picture(make_grid([event.image for event in done]), path, done[0].infotext)
@@ -110,9 +110,14 @@ def _next(events: Events, signal: Signal | None) -> Event | None:
         return None
 
 
-def _picture_path(settings: Settings, saving: SaveOptions, event: PictureDone, moment: Moment) -> Path:
+def _kind(options: GenerateOptions) -> str:
+    """The word in A1111's folders."""
+    return "txt2img" if options.init_image is None else "img2img"
+
+
+def _picture_path(settings: Settings, saving: SaveOptions, event: PictureDone, moment: Moment, kind: str) -> Path:
     if saving.output is None:
         name = file_name(saving.name_pattern, event.infotext, moment)
-        return next_picture_path(settings.outputs_dir, name, moment.now.date(), saving.suffix)
+        return next_picture_path(settings.outputs_dir, name, moment.now.date(), saving.suffix, kind)
     several = moment.batch_size * moment.count > 1
     return saving.output.with_stem(f"{saving.output.stem}-{event.index}") if several else saving.output

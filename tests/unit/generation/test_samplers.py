@@ -16,7 +16,7 @@ import torchsde
 from pseudoword.conditioning.conditioner import Conditioner
 from pseudoword.generation.options import GenerateOptions
 from pseudoword.generation.request import encode_prompts, resolve_request
-from pseudoword.generation.sampling.names import SAMPLERS, SCHEDULES, resolve
+from pseudoword.generation.sampling.names import SAMPLERS, SCHEDULES, effective, resolve
 from pseudoword.generation.sampling.run import ALGORITHMS, Tally, sample
 from pseudoword.generation.sampling.sigmas import NoiseLevels, sigmas_for
 from pseudoword.generation.sampling.step import Knobs
@@ -148,6 +148,38 @@ def unipc(m, sigmas):
     return x
 
 
+def plms(m, sigmas):
+    alphas, x, old = [1 / (1 + s * s) for s in sigmas], m.first, []
+
+    def transfer(x, eps, a, a_next):
+        x0 = (x - math.sqrt(1 - a) * eps) / math.sqrt(a)
+        return math.sqrt(a_next) * x0 + math.sqrt(1 - a_next) * eps
+
+    for i in range(len(sigmas) - 1):
+        e = m.eps(x, sigmas[i])
+        if i == 0:
+            ahead = m.eps(transfer(x, e, alphas[0], alphas[1]), sigmas[1])
+            mean = (e + ahead) / 2
+        elif i == 1:
+            mean = (3 * e - old[-1]) / 2
+        elif i == 2:
+            mean = (23 * e - 16 * old[-1] + 5 * old[-2]) / 12
+        else:
+            mean = (55 * e - 59 * old[-1] + 37 * old[-2] - 9 * old[-3]) / 24
+        old.append(e)
+        x = transfer(x, mean, alphas[i], alphas[i + 1])
+    return x
+
+
+def lcm(m, sigmas):
+    x = m.first * sigmas[0]
+    for s, s_next in pairwise(sigmas):
+        x = m.x0(x, s)
+        if s_next:
+            x = x + s_next * torch.randn(x.shape, generator=m.generator)
+    return x
+
+
 REFERENCES = {
     "Euler": euler,
     "Euler a": euler_a,
@@ -155,6 +187,8 @@ REFERENCES = {
     "DPM++ SDE Karras": dpmpp_sde,
     "DDIM": ddim,
     "UniPC": unipc,
+    "PLMS": plms,
+    "LCM": lcm,
 }
 
 
@@ -185,7 +219,7 @@ LEVELS = NoiseLevels(np.exp(np.linspace(math.log(0.0292), math.log(14.6), 1000))
 
 def gaussian(sampler, schedule, steps, eta=None):
     sampler, schedule = resolve(sampler, schedule)
-    sigmas = sigmas_for(sampler, schedule, LEVELS, steps)
+    sigmas = sigmas_for(sampler, effective(sampler, schedule), LEVELS, steps)
     generator = torch.Generator().manual_seed(1)
     knobs = Knobs(eta=sampler.eta if eta is None else eta)
     x = torch.randn(1, 4, 64, 64, generator=generator) * math.sqrt(sigmas[0] ** 2 + 0.25) + 1.5
@@ -249,3 +283,27 @@ def test_churn_changes_the_way_and_not_where_it_leads():
     *_, plain = ALGORITHMS["euler"](Gaussian(), x, sigmas, lambda *_: torch.zeros_like(x), Knobs())
     assert not torch.allclose(churned, plain, atol=0.1)
     assert churned.std().item() == pytest.approx(0.5, abs=0.05)
+
+
+def test_restart_goes_up_again_once_from_a_tenth_to_two():
+    """What Xu et al. 2023 do with one interval: down below 0.1, back to 2, down again, then on."""
+    sampler, schedule = resolve("Restart")
+    sigmas = sigmas_for(sampler, schedule, LEVELS, 20)
+    asked = []
+    denoiser = Gaussian()
+
+    def spy(x, sigma):
+        asked.append(sigma)
+        return denoiser(x, sigma)
+
+    x = torch.zeros(1, 4, 8, 8)
+    list(ALGORITHMS["restart"](spy, x, sigmas, lambda *_: torch.randn(x.shape), Knobs()))
+    ups = [(low, high) for low, high in pairwise(asked) if high > low]
+    [(low, high)] = ups
+    assert low == pytest.approx(0.1, rel=0.5) and high == pytest.approx(2, rel=0.35)
+
+
+def test_restart_below_twenty_steps_is_heun():
+    results, _, _ = gaussian("Restart", "", 12)
+    plain, _, _ = gaussian("Heun", "Karras", 12)
+    assert torch.equal(results[-1], plain[-1])
