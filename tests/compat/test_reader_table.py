@@ -5,13 +5,17 @@ own words and apart from the table. A verdict of "yes" must mean that a reader g
 that it belongs to; "no", that it refuses or gives something else. For "partly" the table promises nothing.
 """
 
+import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
+from pseudoword.cli.main import app
 from pseudoword.services.inspect import inspect_file
 
 L, H, G, T5 = 768, 1024, 1280, 4096
@@ -37,7 +41,7 @@ FILES: dict[str, object] = {
     "original.pt": {"string_to_token": {"*": torch.tensor(265)}, "string_to_param": parameters(rows(2, L))},
     "token.safetensors": {"<w>": rows(2, L)},
     "token.bin": {"<w>": rows(2, L)},
-    "numbered.safetensors": {"w": rows(1, L, 1)[0], "w_1": rows(1, L, 2)[0]},
+    "numbered.safetensors": {"zorp": rows(1, L, 1)[0], "zorp_1": rows(1, L, 2)[0]},
     "two-tokens.safetensors": {"<a>": rows(2, L, 1), "<b>": rows(1, L, 2)},
     "kohya.safetensors": {"emb_params": rows(2, L)},
     "kohya.pt": {"emb_params": rows(2, L)},
@@ -187,3 +191,23 @@ def test_the_table_says_what_readers_do(tmp_path, name, program):
         (verdict,) = [reading for reading in one.readings if reading.program == program]
         if verdict.reads != "partly":
             assert reads_all(READERS[program], path, one) == (verdict.reads == "yes"), verdict
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.filterwarnings("ignore")  # other programs' own
+def test_the_command_that_inspect_shows_makes_a_file_that_the_program_reads(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    for one in inspect_file(write(Path(), name)):
+        for reading in one.readings:
+            if not reading.fix or (reading.program == "ComfyUI" and one.found.layout == "flux"):
+                continue
+            shutil.rmtree("converted", ignore_errors=True)
+            result = CliRunner().invoke(app, shlex.split(reading.fix)[1:])
+            assert result.exit_code == 0, result.output
+            made = [found for file in sorted(Path("converted").iterdir()) for found in inspect_file(file)]
+            own = [m for m in made if m.found.embedding.same_vectors(one.found.embedding)]
+            assert own, (reading.fix, [m.found.layout for m in made])
+            (again,) = [r for r in own[0].readings if r.program == reading.program]
+            assert again.reads == "yes", reading
+            if again.program != "diffusers" or one.found.family != "sdxl":  # a pair takes two calls by hand
+                assert reads_all(READERS[reading.program], own[0].file, own[0]), reading

@@ -169,10 +169,10 @@ class _Parser:
             return self._bracket(column)
         if rest[:1] in ("'", '"'):
             return Text(self._quoted(rest[0], "text"), column)
+        if name := self._known_name():  # before the brackets: tokens of other programs are called <cat-toy>
+            return Word(name, column)
         if rest.startswith("<"):
             return self._angled(rest, column)
-        if name := self._known_name():
-            return Word(name, column)
         for pattern in (_PATH, _NUMBER, _WORD):
             if found := pattern.match(self.text, self.at):
                 self.at = found.end()

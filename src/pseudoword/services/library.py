@@ -59,9 +59,10 @@ def look_through(settings: Settings, model: str | None = None) -> Shelf:
         raise BadFile(f"{folder} is a file", expected="the folder of the embeddings")
     name, widths = (None, {}) if model is None else read_widths(model)
     snapshot = Library(folder).refresh()
-    misfits = [entry for entry in snapshot.entries.values() if name and dict(entry.embedding.widths) != widths]
+    fits = {word: name is None or entry.embedding.widths == widths for word, entry in snapshot.entries.items()}
+    misfits = [entry for word, entry in snapshot.entries.items() if not fits[word]]
     wrong = tuple(Skipped(path=entry.path, reason=misfit_reason(entry.embedding, widths)) for entry in misfits)
-    loaded = tuple(entry for entry in snapshot.entries.values() if entry not in misfits)
+    loaded = tuple(entry for word, entry in snapshot.entries.items() if fits[word])
     return Shelf(
         folder=folder,
         model=name,
