@@ -12,7 +12,13 @@ from pseudoword.cli._options import command_from
 from pseudoword.errors import BadOption
 from pseudoword.generation.naming import SaveOptions
 from pseudoword.generation.options import GenerateOptions
-from pseudoword.models.folder import BUNDLED
+from pseudoword.models.options import (
+    check_model_options,
+    memory_option,
+    model_option,
+    prediction_option,
+    vae_option,
+)
 from pseudoword.settings import DEVICES, PRECISIONS, Settings
 
 
@@ -31,13 +37,17 @@ class GenerateCommand(SaveOptions, GenerateOptions):
     style: list[str] | None = field(
         default=None, metadata={"help": "A style of styles.csv to merge into the prompts; may be given again."}
     )
-    model: str = field(default=BUNDLED, metadata={"help": "bundled, a folder in diffusers' layout, or a hub id."})
+    model: str = model_option()
+    vae: str = vae_option()
+    prediction: str = prediction_option()
     device: str = field(default="auto", metadata={"help": " | ".join(DEVICES)})
     precision: str = field(default="auto", metadata={"help": " | ".join(PRECISIONS)})
+    memory: str = memory_option()
 
     def __post_init__(self) -> None:
         SaveOptions.__post_init__(self)
         GenerateOptions.__post_init__(self)
+        check_model_options(self.prediction, self.memory)
 
 
 @command_from(GenerateCommand, ("embeddings_dir", "outputs_dir"))
@@ -67,7 +77,15 @@ def _events(options: GenerateCommand, settings: Settings, given: set[str]) -> It
         model = model if "model" in given else recorded.model
     prompt, negative = with_styles(settings, request.prompt, request.negative_prompt, options.style or ())
     request = replace(request, prompt=prompt, negative_prompt=negative)
-    studio = Studio.open(settings, model=model, device=options.device, precision=options.precision)
+    studio = Studio.open(
+        settings,
+        model=model,
+        device=options.device,
+        precision=options.precision,
+        vae=options.vae,
+        prediction=options.prediction,
+        memory=options.memory,
+    )
     if recorded is not None:
         yield from differences(studio, recorded)
     yield from studio.draw_and_save(request, options)

@@ -30,6 +30,9 @@ def resume(
     steps: Annotated[
         int | None, typer.Option(help="A new number of steps in all, to train a finished run further.")
     ] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="normal | medium | low, for this session. Default: as the run was started.")
+    ] = None,
     runs_dir: Annotated[Path | None, typer.Option(help="Folder of the training runs.")] = None,
 ) -> None:
     """Continue a stopped, killed or finished run exactly where its last state is."""
@@ -37,7 +40,7 @@ def resume(
     with clear_errors():
         from pseudoword.services.train import resume_run
 
-        _show(resume_run(run, settings, steps))
+        _show(resume_run(run, settings, steps, memory))
 
 
 def _show(events: Iterable[Event]) -> None:

@@ -37,7 +37,17 @@ class Studio:
     settings: Settings
 
     @classmethod
-    def open(cls, settings: Settings, *, model: str, device: str = "auto", precision: str = "auto") -> "Studio":
+    def open(
+        cls,
+        settings: Settings,
+        *,
+        model: str,
+        device: str = "auto",
+        precision: str = "auto",
+        vae: str = "",
+        prediction: str = "auto",
+        memory: str = "normal",
+    ) -> "Studio":
         """Load the model and look into the embeddings folder.
 
         Raises:
@@ -45,7 +55,15 @@ class Studio:
         """
         if settings.embeddings_dir.exists() and not settings.embeddings_dir.is_dir():
             raise BadFile(f"{settings.embeddings_dir} is a file", expected="the folder of the embeddings")
-        loaded = load_model(model, device=device, precision=precision, hash_cache=settings.cache_dir / "hashes.json")
+        loaded = load_model(
+            model,
+            device=device,
+            precision=precision,
+            hash_cache=settings.cache_dir / "hashes.json",
+            vae=vae,
+            prediction=prediction,
+            memory=memory,
+        )
         return cls(conditioner=Conditioner(loaded), library=Library(settings.embeddings_dir), settings=settings)
 
     def draw(self, options: GenerateOptions, sources: Sources | None = None) -> Events:

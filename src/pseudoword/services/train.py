@@ -19,7 +19,7 @@ from pseudoword.generation.options import GenerateOptions
 from pseudoword.generation.saving import save_png
 from pseudoword.library.walk import find_files
 from pseudoword.models.device import precision_name
-from pseudoword.models.folder import BUNDLED
+from pseudoword.models.folder import BUNDLED_MODELS
 from pseudoword.models.load import load_model
 from pseudoword.models.protocols import BaseModel
 from pseudoword.services.pictures import called, latent_mask, preparation, read_and_encode
@@ -82,13 +82,14 @@ def train_word(options: TrainOptions, settings: Settings) -> Iterator[Event]:
     yield from _session(options, material, folder, state, target)
 
 
-def resume_run(given: str, settings: Settings, steps: int | None = None) -> Iterator[Event]:
+def resume_run(given: str, settings: Settings, steps: int | None = None, memory: str | None = None) -> Iterator[Event]:
     """Continue a run from its last state: the same bits as if it had never stopped.
 
     Args:
         given: the run's folder, or its name below the runs folder.
         settings: folders and device.
         steps: a new number of steps in all, to train a finished run further.
+        memory: another memory mode than the recorded one, for this session.
 
     Raises:
         BadInput: there is no such run, or its pictures or its model are not what they were.
@@ -101,6 +102,8 @@ def resume_run(given: str, settings: Settings, steps: int | None = None) -> Iter
         if steps < state.step:
             raise BadOption(f"--steps {steps}", expected=f"at least {state.step}, which are already done")
         options = replace(options, steps=steps)
+    if memory is not None:
+        options = replace(options, memory=memory)
     torch.set_num_threads(record.num_threads)
     model = _open(options, settings)
     if model.hash != record.model_hash:
@@ -108,6 +111,12 @@ def resume_run(given: str, settings: Settings, steps: int | None = None) -> Iter
             f"{options.model} has the hash {model.hash}",
             expected=f"{record.model_hash}, on which this run began",
             next_move="Give back the model's files as they were, or start a new run",
+        )
+    if model.hashes.vae != record.vae_hash:
+        raise BadModel(
+            f"the VAE {options.vae} has the hash {model.hashes.vae}",
+            expected=f"{record.vae_hash}, on which this run began",
+            next_move="Give back its file as it was, or start a new run",
         )
     if {slot: rows.shape[1] for slot, rows in state.rows.items()} != model.widths():
         raise BadFile(f"the state in {folder.path} is not of this model", next_move="Start a new run")
@@ -162,6 +171,9 @@ def _open(options: TrainOptions, settings: Settings) -> BaseModel:
         device=options.device,
         precision=options.precision,
         hash_cache=settings.cache_dir / "hashes.json",
+        vae=options.vae,
+        prediction=options.prediction,
+        memory=options.memory,
     )
 
 
@@ -197,13 +209,15 @@ def _record(options: TrainOptions, material: _Material, target: Path) -> RunReco
             options,
             template=_absolute_if_file(options.template),
             init_from=_absolute_if_file(options.init_from),
-            model=options.model if options.model == BUNDLED else _absolute_if_folder(options.model),
+            model=options.model if options.model in BUNDLED_MODELS else _absolute_if_there(options.model),
+            vae=_absolute_if_there(options.vae) if options.vae else "",
             pictures=_absolute_source(options.pictures),
             more_pictures=tuple(_absolute_source(text) for text in options.more_pictures),
             held_back=str(Path(options.held_back).resolve()) if options.held_back else "",
         ),
         model_name=model.name,
         model_hash=model.hash,
+        vae_hash=model.hashes.vae,
         device=str(model.device),
         precision=precision_name(model.dtype),
         num_threads=torch.get_num_threads(),
@@ -225,9 +239,9 @@ def _absolute_if_file(template: str) -> str:
     return str(path.resolve()) if path.is_file() else template
 
 
-def _absolute_if_folder(model: str) -> str:
-    path = Path(model).expanduser()
-    return str(path.resolve()) if path.is_dir() else model
+def _absolute_if_there(given: str) -> str:
+    path = Path(given).expanduser()
+    return str(path.resolve()) if path.exists() else given
 
 
 def _check_same(what: str, found: Sequence[Picture], recorded: tuple[tuple[str, str], ...], folder: str) -> None:

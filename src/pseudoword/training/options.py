@@ -10,7 +10,13 @@ from typing import Any
 from pseudoword.errors import BadFile, BadOption
 from pseudoword.families import Family
 from pseudoword.files import check_name
-from pseudoword.models.folder import BUNDLED
+from pseudoword.models.options import (
+    check_model_options,
+    memory_option,
+    model_option,
+    prediction_option,
+    vae_option,
+)
 from pseudoword.settings import DEVICES, PRECISIONS
 from pseudoword.training.data_options import DataOptions
 from pseudoword.training.rate import parse_rates
@@ -30,7 +36,9 @@ class TrainOptions(DataOptions):
     """Settings of one training."""
 
     name: str = field(metadata={"help": "The new word, as it will be written in prompts.", "first": True})
-    model: str = field(default=BUNDLED, metadata={"help": "bundled, a folder in diffusers' layout, or a hub id."})
+    model: str = model_option()
+    vae: str = vae_option()
+    prediction: str = prediction_option()
     init: str = field(
         default="", metadata={"help": "Initial text: the word starts from its vectors. Default: by template."}
     )
@@ -81,6 +89,7 @@ class TrainOptions(DataOptions):
         default="auto",
         metadata={"help": " | ".join(PRECISIONS) + " for the frozen model; the word itself is always fp32."},
     )
+    memory: str = memory_option()
     overwrite: bool = field(default=False, metadata={"help": "Replace an embedding of this name."})
 
     def __post_init__(self) -> None:
@@ -127,6 +136,7 @@ class TrainOptions(DataOptions):
 
 
 def _check_choices(options: TrainOptions) -> None:
+    check_model_options(options.prediction, options.memory)
     for name, value, known in (
         ("device", options.device.split(":")[0], DEVICES),
         ("precision", options.precision, PRECISIONS),

@@ -32,6 +32,8 @@ class RunRecord:
     options: TrainOptions
     model_name: str
     model_hash: str
+    vae_hash: str = ""
+    """Of the autoencoder, where it is not the model's own."""
     device: str
     precision: str
     num_threads: int
@@ -52,7 +54,7 @@ class RunRecord:
             "product": f"pseudoword {__version__}",
             "created": self.created,
             "options": self.options.as_json(),
-            "model": {"name": self.model_name, "hash": self.model_hash},
+            "model": {"name": self.model_name, "hash": self.model_hash, "vae": self.vae_hash},
             "device": self.device,
             "precision": self.precision,
             "num_threads": self.num_threads,
@@ -69,6 +71,7 @@ class RunRecord:
             options=TrainOptions.from_json(values["options"]),
             model_name=values["model"]["name"],
             model_hash=values["model"]["hash"],
+            vae_hash=str(values["model"].get("vae", "")),
             device=str(values["device"]),
             precision=str(values["precision"]),
             num_threads=max(1, int(values["num_threads"])),
