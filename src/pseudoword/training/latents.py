@@ -113,7 +113,9 @@ def _encode(model: BaseModel, group: Sequence[Picture]) -> list[tuple[torch.Tens
 
 def _key(model: BaseModel, picture: Picture) -> str:
     shape = "x".join(map(str, picture.pixels.shape))
-    return hashlib.sha256(f"{model.hash} {model.hashes.vae} {shape} ".encode() + picture.pixels.numpy().tobytes()).hexdigest()
+    return hashlib.sha256(
+        f"{model.hash} {model.hashes.vae} {shape} ".encode() + picture.pixels.numpy().tobytes()
+    ).hexdigest()
 
 
 def _is_whole(file: Path) -> bool:
