@@ -10,7 +10,7 @@ import typer
 from pseudoword.cli._options import command_from
 from pseudoword.cli.info import printable
 from pseudoword.conditioning.guidance import PromptOptions
-from pseudoword.errors import BadOption
+from pseudoword.generation.options import check_text, in_range
 from pseudoword.models.folder import BUNDLED
 from pseudoword.settings import Settings
 
@@ -35,8 +35,9 @@ class TokensCommand(PromptOptions):
 
     def __post_init__(self) -> None:
         PromptOptions.__post_init__(self)
-        if not 1 <= self.steps <= _MOST_STEPS:
-            raise BadOption(f"--steps {self.steps}", expected=f"1 to {_MOST_STEPS}")
+        in_range("steps", self.steps, 1, _MOST_STEPS)
+        check_text("prompt", self.prompt)
+        check_text("negative prompt", self.negative)
 
 
 @command_from(TokensCommand, ("embeddings_dir",))

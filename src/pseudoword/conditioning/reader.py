@@ -56,11 +56,12 @@ class Reader:
 
     def token_ids(self, text: str) -> tuple[int, ...]:
         """Ids of `text` without start and end token."""
-        if len(self._ids) > _REMEMBERED:
-            self._ids.clear()
-        if text not in self._ids:
-            self._ids[text] = self._tokenise(text)
-        return self._ids[text]
+        ids = self._ids.get(text)
+        if ids is None:
+            if len(self._ids) > _REMEMBERED:
+                self._ids.clear()
+            self._ids[text] = ids = self._tokenise(text)
+        return ids
 
     def written(self, token: int) -> str:
         """A token as a reader writes it; a piece that goes on into the next one ends in a hyphen."""
@@ -76,8 +77,10 @@ class Reader:
 
     def index(self, places: Mapping[str, int]) -> Index:
         """Names with their numbers of vectors, ready to be found in texts."""
-        self._names = {name: self._names.get(name) or self._tokenise(name) for name in places}
-        return index_triggers(Trigger(name, self._names[name], number) for name, number in places.items())
+        known = self._names
+        names = {name: known.get(name) or self._tokenise(name) for name in places}
+        self._names = names
+        return index_triggers(Trigger(name, names[name], number) for name, number in places.items())
 
     def _tokenise(self, text: str) -> tuple[int, ...]:
         return tuple(self.source.tokenizer(text, add_special_tokens=False, verbose=False).input_ids)

@@ -56,12 +56,13 @@ def test_json(run):
     [
         (["--steps", "0"], "1 to 150"),
         (["--emphasis", "Loud"], "Original"),
+        (["\udcff"], "UTF-8 text"),
         (["--style", "Dawn"], "style 'Dawn'"),
         (["--model", "nowhere"], "no model 'nowhere'"),
     ],
 )
 def test_bad_input_is_one_line(run, arguments, word):
-    result = run("a", *arguments)
+    result = run(*arguments) if len(arguments) == 1 else run("a", *arguments)
     assert result.exit_code == 2
     assert len(result.output.strip().splitlines()) == 1
     assert word in result.output
