@@ -3,6 +3,11 @@
 from rich.markup import escape
 
 
+def printable(text: object) -> str:
+    """A text without what a terminal would take for a command; unprintable characters become �."""
+    return "".join(letter if letter.isprintable() else "�" for letter in str(text))
+
+
 def shown(text: object) -> str:
-    """A text without what a terminal or rich would take for a command; unprintable characters become �."""
-    return escape("".join(letter if letter.isprintable() else "�" for letter in str(text)))
+    """The same for rich, which also takes words in brackets for commands."""
+    return escape(printable(text))

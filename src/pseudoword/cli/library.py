@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
     from pseudoword.services.library import Shelf
 
+Row = tuple[str, ...]
+
+_MANY = 300
+"""Rows above this number are listed in plain lines."""
+
 
 def library(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
@@ -45,10 +50,8 @@ def _show(shelf: "Shelf") -> None:
     against = f", for {shown(shelf.model)}" if shelf.model else ""
     counts = f"{_count(shelf.loaded, 'word')}, {_count(shelf.skipped, 'file')} skipped"
     console.print(f"[bold]{shown(shelf.folder)}[/]{against}: {counts}", soft_wrap=True)
-    if shelf.loaded:
-        console.print(_loaded(shelf))
-    if shelf.skipped:
-        console.print(_skipped(shelf))
+    _show_rows(console, ("word", "vectors", "made for", "short hash", "file"), _loaded(shelf))
+    _show_rows(console, ("skipped", "because"), _skipped(shelf))
     _show_doubles(console, shelf)
 
 
@@ -56,37 +59,57 @@ def _count(things: Sized, name: str) -> str:
     return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
 
 
-def _table(*columns: str) -> "Table":
+def _show_rows(console: "Console", columns: Row, rows: list[Row]) -> None:
+    if len(rows) > _MANY:
+        typer.echo("\n".join(_lines([columns, *rows])))
+    elif rows:
+        console.print(_table(columns, rows))
+
+
+def _table(columns: Row, rows: list[Row]) -> "Table":
     from rich import box
     from rich.table import Table
+
+    from pseudoword.cli._text import shown
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(shown, row))
     return table
 
 
-def _loaded(shelf: "Shelf") -> "Table":
-    from pseudoword.cli._text import shown
+def _lines(rows: list[Row]) -> list[str]:
+    """Aligned lines, as wide as they have to be: laying out a table takes a millisecond for each row."""
+    from pseudoword.cli._text import printable
+
+    cells = [tuple(map(printable, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+
+def _loaded(shelf: "Shelf") -> list[Row]:
     from pseudoword.families import describe
 
-    table = _table("word", "vectors", "made for", "short hash", "file")
-    for entry in shelf.loaded:
-        embedding = entry.embedding
-        place = entry.path.relative_to(shelf.folder)
-        made_for = describe(embedding.widths)
-        table.add_row(shown(embedding.name), str(embedding.num_vectors), made_for, entry.short, shown(place))
-    return table
+    return [
+        (
+            entry.embedding.name,
+            str(entry.embedding.num_vectors),
+            describe(entry.embedding.widths),
+            entry.short,
+            str(entry.path.relative_to(shelf.folder)),
+        )
+        for entry in shelf.loaded
+    ]
 
 
-def _skipped(shelf: "Shelf") -> "Table":
-    from pseudoword.cli._text import shown
-
-    table = _table("skipped", "because")
+def _skipped(shelf: "Shelf") -> list[Row]:
+    rows: list[Row] = []
     for skip in shelf.skipped:
         inside = skip.path.is_relative_to(shelf.folder) and skip.path != shelf.folder
-        table.add_row(shown(skip.path.relative_to(shelf.folder) if inside else skip.path), shown(skip.reason))
-    return table
+        rows.append((str(skip.path.relative_to(shelf.folder) if inside else skip.path), skip.reason))
+    return rows
 
 
 def _show_doubles(console: "Console", shelf: "Shelf") -> None:

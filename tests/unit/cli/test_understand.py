@@ -126,6 +126,17 @@ def test_the_folder_as_a_page(run, two_files, tmp_path):
     assert "the same vectors: " in text
 
 
+def test_a_large_folder_is_listed_in_plain_lines(run, tmp_path):
+    for number in range(301):
+        save_file({"emb_params": torch.full((1, 256), number / 300)}, tmp_path / f"embeddings/w{number:03}.safetensors")
+    lines = run("library").output.splitlines()
+    assert lines[0] == "embeddings: 301 words, 0 files skipped"
+    assert lines[1].split("  ")[0] == "word"
+    assert len(lines) == 303
+    assert lines[-1].startswith("w300")
+    assert lines[-1].endswith("  w300.safetensors")
+
+
 def test_another_folder(run, two_files, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     assert run("library", "--embeddings-dir", "elsewhere").output.startswith("elsewhere: 0 words, 0 files skipped")
