@@ -15,7 +15,13 @@ from typing import Any
 
 from pseudoword.errors import BadOption
 from pseudoword.generation.options import GenerateOptions
-from pseudoword.models.folder import BUNDLED
+from pseudoword.models.options import (
+    check_model_options,
+    memory_option,
+    model_option,
+    prediction_option,
+    vae_option,
+)
 from pseudoword.settings import DEVICES, PRECISIONS
 
 MOST_AXES = 3
@@ -71,15 +77,19 @@ class CompareOptions(GenerateOptions):
             "short": "-a",
         },
     )
-    model: str = field(default=BUNDLED, metadata={"help": "The model, unless an axis varies it."})
+    model: str = model_option()
+    vae: str = vae_option()
+    prediction: str = prediction_option()
     device: str = field(default="auto", metadata={"help": " | ".join(DEVICES)})
     precision: str = field(default="auto", metadata={"help": " | ".join(PRECISIONS)})
+    memory: str = memory_option()
     out: Path | None = field(
         default=None, metadata={"help": "Folder of the result. Default: one for each plan, in the outputs folder."}
     )
 
     def __post_init__(self) -> None:
         GenerateOptions.__post_init__(self)
+        check_model_options(self.prediction, self.memory)
         if self.seed < 0:
             raise BadOption(f"--seed {self.seed}", expected="a seed that stays the same in every cell")
         if self.batch_size * self.count != 1:

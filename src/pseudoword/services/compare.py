@@ -87,9 +87,21 @@ def compare(options: CompareOptions, settings: Settings) -> Iterator[Event]:
     for place, cell in cells:
         if studio is None or studio.conditioner.model.source != cell.model:
             studio = None  # two models at once may not fit
-            studio = Studio.open(settings, model=cell.model, device=options.device, precision=options.precision)
+            studio = _open(options, settings, cell.model)
         yield from _cell(replace(studio, library=_Overlay(studio.library, cell.words)), cell, place, out, done)
     yield from _write(options, settings, grid, out, done)
+
+
+def _open(options: CompareOptions, settings: Settings, model: str) -> Studio:
+    return Studio.open(
+        settings,
+        model=model,
+        device=options.device,
+        precision=options.precision,
+        vae=options.vae,
+        prediction=options.prediction,
+        memory=options.memory,
+    )
 
 
 def _folder_name(options: CompareOptions) -> str:
@@ -147,7 +159,7 @@ def _cell_key(studio: Studio, cell: Cell) -> str:
         "format": _FORMAT,
         "product": __version__,
         "request": {own.name: _plain(getattr(cell.request, own.name)) for own in fields(cell.request)},
-        "model": [model.hash, str(model.dtype)],
+        "model": [model.hash, model.hashes.vae, model.schedule.prediction_type, str(model.dtype)],
         "words": {name: entry.sha256 for name, entry in sorted(entries.items()) if name.casefold() in prompts},
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:24]
