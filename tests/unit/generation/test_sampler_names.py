@@ -104,3 +104,6 @@ def test_what_is_timed_in_twice_as_many_calls_and_what_drops_its_next_to_last_le
     assert {s.name for s in SAMPLERS if s.brownian_noise} == {
         "DPM++ SDE", "DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 3M SDE",
     }  # fmt: skip
+    assert {s.name for s in SAMPLERS if s.uses_ensd} == {
+        "DPM++ 2S a", "Euler a", "DPM2 a", "DPM fast", "DPM adaptive",
+    }  # fmt: skip

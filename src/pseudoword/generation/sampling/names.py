@@ -106,7 +106,6 @@ SAMPLERS: tuple[Sampler, ...] = (
         schedule="Karras",
         second_order=True,
         discards_next_to_last=True,
-        uses_ensd=True,
     ),
     Sampler(
         name="DPM2 a",
