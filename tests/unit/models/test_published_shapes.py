@@ -13,7 +13,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from pseudoword.models.kinds import family_key
 from pseudoword.models.shapes import FACTS
-from pseudoword.models.single_file import Checkpoint, Part, encoder_parts
+from pseudoword.models.single_file import Checkpoint, Part, text_parts
 from pseudoword.models.weights import Weights
 
 CROSS = "CrossAttnDownBlock2D"
@@ -165,6 +165,6 @@ def test_every_weight_has_its_place_and_shape(case):
     encoders = single_file.make_encoders(checkpoint, torch.float16)
     assert [encoder.module.config.num_hidden_layers for encoder in encoders] == layers
     assert [encoder.module.config.num_attention_heads for encoder in encoders] == heads
-    assert [encoder.slot for encoder in encoders] == [slot for slot, *_ in encoder_parts(checkpoint)]
+    assert [encoder.slot for encoder in encoders] == [slot for slot, *_ in text_parts(checkpoint)]
     if kind == "sdxl":
         assert encoders[1].module.text_projection.weight.shape == (1280, 1280)
