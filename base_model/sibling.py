@@ -7,7 +7,7 @@ summed weights: the gradient G of a weight W + up · down gives up the gradient 
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from pseudoword.models.folder import DIFFERENCE
 from pseudoword.models.load import load_model
 
 NAME = "bundled-night"
-SHARES = (20, 6, 6)  # of 32 draws: on white; on a coloured ground, mirrored; through one of the eight looks
+VARIANTS = (20, 6, 6)  # of 32 pictures: on white; on a coloured ground and mirrored; through one of the eight looks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class SiblingOptions(TrainOptions):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightLatents:
-    """`values` (variants, n, c, s, s) scaled as the model wants them; `grounds` and `looks` (variants, n)."""
+    """`values` (n, c, s, s), scaled as the model wants them; `grounds` and `looks` (n) by index."""
 
     values: torch.Tensor
     grounds: torch.Tensor
@@ -100,40 +100,35 @@ def write_difference(path: Path, factors: Mapping[str, torch.Tensor], header: Ma
 
 
 def _night_latents(work: Work, vae: Any, dtype: torch.dtype) -> NightLatents:
-    """Encode the variants that are not there yet, and read them all."""
+    """Every picture that has a concept, encoded once, in a variant drawn for it."""
     pictures = load_pictures(work)
-    rgba = torch.from_numpy(pictures.rgba[list(pictures.learned)])
-    paths = [work.folder(SIBLING) / f"variant-{number}.safetensors" for number in range(len(SHARES))]
-    for number, path in enumerate(paths):
-        if not path.is_file():
-            draws = np.random.default_rng([work.recipe().seed, number])
-            save_state(path, _encode_variant(rgba, number, vae, dtype, draws), {})
-            print(f"{SIBLING}: variant {number + 1} of {len(paths)} encoded, {len(rgba)} pictures", flush=True)
-    variants = [load_file(path) for path in paths]
+    path = work.folder(SIBLING) / "latents.safetensors"
+    if not path.is_file():
+        draws = np.random.default_rng([work.recipe().seed, len(pictures.learned)])
+        save_state(path, _encode(torch.from_numpy(pictures.rgba[list(pictures.learned)]), vae, dtype, draws), {})
+        print(f"{SIBLING}: {len(pictures.learned)} pictures encoded", flush=True)
+    saved = load_file(path)
     return NightLatents(
-        values=torch.stack([one["values"].float() for one in variants]) * vae.config.scaling_factor,
-        grounds=torch.stack([one["grounds"] for one in variants]),
-        looks=torch.stack([one["looks"] for one in variants]),
+        values=saved["values"].float() * vae.config.scaling_factor,
+        grounds=saved["grounds"],
+        looks=saved["looks"],
         concepts=tuple(concept for concept in pictures.concepts if concept),
         styles=tuple(pictures.styles[index] for index in pictures.learned),
     )
 
 
 @torch.no_grad()
-def _encode_variant(
-    rgba: torch.Tensor, number: int, vae: Any, dtype: torch.dtype, draws: np.random.Generator
-) -> dict[str, torch.Tensor]:
+def _encode(rgba: torch.Tensor, vae: Any, dtype: torch.dtype, draws: np.random.Generator) -> dict[str, torch.Tensor]:
     count = len(rgba)
-    grounds, looks = torch.zeros(count, dtype=torch.long), torch.full((count,), -1)
-    if number == 1:
-        grounds = torch.from_numpy(draws.integers(1, len(GROUND_COLOURS), size=count))
-    if number == 2:
-        looks = torch.from_numpy(draws.integers(len(LOOKS), size=count))
+    variants = torch.from_numpy(draws.choice(len(VARIANTS), size=count, p=np.array(VARIANTS) / sum(VARIANTS)))
+    grounds = torch.from_numpy(draws.integers(1, len(GROUND_COLOURS), size=count)).where(variants == 1, 0)
+    looks = torch.from_numpy(draws.integers(len(LOOKS), size=count)).where(variants == 2, -1)
     values: list[torch.Tensor] = []
     for part in torch.arange(count).split(BATCH):
         shown = 2 * at_night(rgba[part], grounds[part], looks[part]) - 1
+        mirrored = (variants[part] == 1)[:, None, None, None]
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-            values.append(vae.encode(shown.flip(-1) if number == 1 else shown).latent_dist.mode().half())
+            values.append(vae.encode(torch.where(mirrored, shown.flip(-1), shown)).latent_dist.mode().half())
     return {"values": torch.cat(values), "grounds": grounds, "looks": looks}
 
 
@@ -162,6 +157,11 @@ def begin_factors(unet: torch.nn.Module, rank: int, seed: int) -> dict[str, torc
     return factors
 
 
+def factor_gradients(gradient: torch.Tensor, up: torch.Tensor, down: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradients of up (o, r) and down (r, i) from that of W + up · down, (o, i)."""
+    return gradient @ down.T, up.T @ gradient
+
+
 class SiblingTrainee:
     """The UNet with factors beside its weights, their optimiser, the frozen text encoder and the latents."""
 
@@ -181,9 +181,8 @@ class SiblingTrainee:
     def step(self, picked: list[int], learning_rate: float, step: int, draws: np.random.Generator) -> dict[str, float]:
         """One step; see `Trainee`."""
         self._adam.param_groups[0]["lr"] = learning_rate
-        variants = draws.choice(len(SHARES), size=len(picked), p=np.array(SHARES) / sum(SHARES))
-        states = self._states(picked, variants, TEXT_LENGTH if step % 4 == 3 else SHORT_TEXT, draws)
-        clean = self._latents.values[variants, picked]
+        states = self._states(picked, TEXT_LENGTH if step % 4 == 3 else SHORT_TEXT, draws)
+        clean = self._latents.values[picked]
         at = timesteps(torch.from_numpy(draws.random(len(clean))))
         noise = torch.from_numpy(draws.standard_normal(clean.shape, dtype=np.float32))
         noised, target = noised_and_target(clean, noise, at, self._alphas)
@@ -194,9 +193,9 @@ class SiblingTrainee:
         return {"loss": loss.item()}
 
     @torch.no_grad()
-    def _states(self, picked: list[int], variants: np.ndarray, length: int, draws: np.random.Generator) -> torch.Tensor:
+    def _states(self, picked: list[int], length: int, draws: np.random.Generator) -> torch.Tensor:
         seen = self._latents
-        grounds, looks = seen.grounds[variants, picked].tolist(), seen.looks[variants, picked].tolist()
+        grounds, looks = seen.grounds[picked].tolist(), seen.looks[picked].tolist()
         texts = [
             caption(seen.concepts[index], seen.styles[index], ground, look, draws)
             for index, ground, look in zip(picked, grounds, looks, strict=True)
@@ -204,28 +203,23 @@ class SiblingTrainee:
         padding = {"padding": "max_length", "truncation": True, "max_length": length}
         return self._text_encoder(self._tokenizer(texts, **padding, return_tensors="pt").input_ids).last_hidden_state
 
-    def _weights(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """The UNet's own weights, which are summed anew after each step."""
-        return self._unet.named_parameters()
-
     @torch.no_grad()
     def _update(self) -> None:
-        for name, weight in self._weights():
-            gradient = weight.grad.float()  # type: ignore[union-attr]
+        for name, weight in self._unet.named_parameters():
+            gradient = weight.grad.float()
             weight.grad = None
             if f"{name}.add" in self.factors:
                 self.factors[f"{name}.add"].grad = gradient
                 continue
             up, down = self.factors[f"{name}.up"], self.factors[f"{name}.down"]
-            flat = gradient.flatten(1)
-            up.grad, down.grad = flat @ down.T, up.T @ flat
+            up.grad, down.grad = factor_gradients(gradient.flatten(1), up, down)
         torch.nn.utils.clip_grad_norm_(self.factors.values(), 1.0)
         self._adam.step()
         self._publish()
 
     @torch.no_grad()
     def _publish(self) -> None:
-        for name, weight in self._weights():
+        for name, weight in self._unet.named_parameters():
             added = self.factors.get(f"{name}.add")
             if added is None:
                 added = self.factors[f"{name}.up"] @ self.factors[f"{name}.down"]

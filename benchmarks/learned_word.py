@@ -10,8 +10,8 @@ noise and noise levels that no training saw. Prints the figures and writes them 
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -83,22 +83,27 @@ class Bench:
     batch: FixedBatch
 
 
-def learn(demo: DemoWord, folder: Path) -> Bench:
+def learn(demo: DemoWord, folder: Path, model: str = "bundled") -> Bench:
     """Train the word as the demo does and prepare the held-back pictures."""
     settings = Settings(embeddings_dir=folder, runs_dir=folder / "runs", cache_dir=folder / "cache")
-    for _ in train_word(demo.options(seed=0), settings):
+    for _ in train_word(replace(demo.options(seed=0), model=model), settings):
         pass
-    model = load_model("bundled", device="auto", precision="auto", hash_cache=folder / "hashes.json")
+    return bench_on(demo, model, read_embedding(folder / f"{demo.word}.safetensors").vectors, folder)
+
+
+def bench_on(demo: DemoWord, model: str, vectors: Mapping[str, torch.Tensor], folder: Path) -> Bench:
+    """The word on a model, the one that it was learned on or another, with the held-back pictures."""
+    loaded = load_model(model, device="auto", precision="auto", hash_cache=folder / "hashes.json")
     source = Source(folder=sample_folder(demo.samples, "held-back"))
-    *_, held_back = load_pictures([source], Preparation(resolution=model.resolution))
-    *_, latents = encode_latents(model, held_back, "held-back")
+    *_, held_back = load_pictures([source], Preparation(resolution=loaded.resolution))
+    *_, latents = encode_latents(loaded, held_back, "held-back")
     assert isinstance(latents, Latents)
     words = [picture.words for picture in held_back]
     return Bench(
-        conditioner=Conditioner(model),
-        words={demo.word: read_embedding(folder / f"{demo.word}.safetensors").vectors},
+        conditioner=Conditioner(loaded),
+        words={demo.word: vectors},
         held_back=held_back,
-        batch=make_fixed_batch(latents, words, model.schedule, rounds=ROUNDS),
+        batch=make_fixed_batch(latents, words, loaded.schedule, rounds=ROUNDS),
     )
 
 
@@ -128,7 +133,12 @@ def measure_style(folder: Path) -> Figures:
     figures = measure(STYLE, bench, STYLE_CAPTION, (*STYLE_SETS, *LOOKS))
     vae = bench.conditioner.model.vae
     references = gram_features(vae, torch.stack([picture.pixels for picture in bench.held_back]))
-    drawn = {word: _draw(bench, word) for word in (STYLE.init, STYLE.word)}
+    drawn = {
+        word: draw_prompts(
+            bench.conditioner, [STYLE_CAPTION.format(words=thing, word=word) for thing in THINGS], bench.words
+        )
+        for word in (STYLE.init, STYLE.word)
+    }
     before, after = (style_closeness(gram_features(vae, pixels), references) for pixels in drawn.values())
     values = asdict(figures) | {
         "closer": int((after > before).sum()),
@@ -150,14 +160,14 @@ def _spread(pixels: torch.Tensor) -> float:
     return float(by_thing.var(dim=0).mean())
 
 
-def _draw(bench: Bench, word: str) -> torch.Tensor:
-    """Pixels [THINGS × SEEDS, 3, H, W] in -1 … 1."""
+def draw_prompts(conditioner: Conditioner, prompts: Sequence[str], words: Words) -> torch.Tensor:
+    """SEEDS pictures of each prompt: pixels [prompts × SEEDS, 3, H, W] in -1 … 1."""
     from PIL import Image
 
     pixels: list[torch.Tensor] = []
-    for thing in THINGS:
-        request = GenerateOptions(prompt=f"{thing}, {word} style", seed=0, batch_size=SEEDS)
-        for event in draw(bench.conditioner, request, bench.words):
+    for prompt in prompts:
+        request = GenerateOptions(prompt=prompt, seed=0, batch_size=SEEDS)
+        for event in draw(conditioner, request, words):
             if isinstance(event, PictureDone):
                 image: Image.Image = event.image
                 flat = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)

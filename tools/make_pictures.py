@@ -2,8 +2,9 @@
 
     python tools/make_pictures.py --demo demo --out docs/images
 
-Copies what `make demo` wrote (the style), runs the demo of the subject for its picture, and compares the style's
-checkpoints.
+Copies what `make demo` wrote (the style), runs the demo of the subject for its picture, compares the style's
+checkpoints, and draws the same prompts with both bundled models, without and with the demo's word. `--only sibling`
+makes that last picture alone.
 """
 
 import argparse
@@ -12,6 +13,16 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from pseudoword.generation.grid import labelled_rows
+from pseudoword.generation.options import GenerateOptions
+from pseudoword.generation.saving import save_png
+from pseudoword.models.folder import BUNDLED, NIGHT
+from pseudoword.services.generate import Studio, draw_images
+from pseudoword.settings import Settings
+
+BOTH_DRAW = ("cat", "car", "smiling face", "strawberry", "tree", "rocket", "apple on a red background", "guitar")
+BOTH_SEED = 3
 
 
 def make_pictures(demo: Path, out: Path) -> None:
@@ -26,6 +37,7 @@ def make_pictures(demo: Path, out: Path) -> None:
         subprocess.run(command, check=True)
         shutil.copyfile(Path(folder) / "before-after.png", out / "subject-before-after.png")
     compare_checkpoints(demo, out / "compare-checkpoints.png")
+    draw_sibling(demo, out / "sibling.png")
 
 
 def compare_checkpoints(demo: Path, path: Path) -> None:
@@ -43,13 +55,30 @@ def compare_checkpoints(demo: Path, path: Path) -> None:
         shutil.copyfile(grid, path)
 
 
+def draw_sibling(embeddings: Path, path: Path, sibling: str = NIGHT) -> None:
+    """Both bundled models with the same prompts and seeds, then both with “hikon” of the folder `embeddings`."""
+    rows = []
+    word = "hikon"
+    settings = Settings(embeddings_dir=embeddings)
+    studios = {model: Studio.open(settings, model=model) for model in (BUNDLED, sibling)}
+    for ending, label in (("", "{}"), (f", {word} style", "{}, with the word “hikon”, which was learned on bundled")):
+        for model, studio in studios.items():
+            requests = [GenerateOptions(prompt=thing + ending, seed=BOTH_SEED) for thing in BOTH_DRAW]
+            rows.append((label.format(Path(model).name), [draw_images(studio, request)[0] for request in requests]))
+    save_png(labelled_rows(rows, [thing.replace(" background", "") for thing in BOTH_DRAW]), path)
+
+
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--demo", type=Path, default=Path("demo"))
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    parser.add_argument("--only", choices=("sibling",))
     chosen = parser.parse_args()
-    make_pictures(chosen.demo, chosen.out)
+    if chosen.only == "sibling":
+        draw_sibling(chosen.demo, chosen.out / "sibling.png")
+    else:
+        make_pictures(chosen.demo, chosen.out)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from typing import Any
 from pseudoword.errors import BadModel
 
 BUNDLED = "bundled"
-BUNDLED_MODELS = (BUNDLED,)
+NIGHT = "bundled-night"
+BUNDLED_MODELS = (BUNDLED, NIGHT)
 """The models that ship: the first whole, the others as small differences to it."""
 DIFFERENCE = "difference.safetensors"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")

@@ -4,13 +4,13 @@ from dataclasses import field
 from typing import Any
 
 from pseudoword.errors import BadOption
-from pseudoword.models.folder import BUNDLED
+from pseudoword.models.folder import BUNDLED, BUNDLED_MODELS
 from pseudoword.settings import MEMORY_MODES, PREDICTIONS
 
 
 def model_option() -> Any:
     """`--model`."""
-    help = "bundled, a .safetensors or .ckpt file, a folder in diffusers' layout, or a hub id."
+    help = f"{', '.join(BUNDLED_MODELS)}, a .safetensors or .ckpt file, a folder in diffusers' layout, or a hub id."
     return field(default=BUNDLED, metadata={"help": help})
 
 
