@@ -13,6 +13,7 @@ from typing import cast
 from pseudoword.embeddings.embedding import Embedding, Provenance
 
 OURS = "pseudoword"
+_KOHYA = {"step": "ss_steps", "sd_checkpoint": "ss_sd_model_hash", "sd_checkpoint_name": "ss_sd_model_name"}
 _STEP, _HASH, _MODEL = "step", "sd_checkpoint", "sd_checkpoint_name"
 
 
@@ -46,9 +47,13 @@ def header_fields(embedding: Embedding) -> dict[str, str]:
 
 
 def from_header(metadata: Mapping[str, str]) -> Provenance:
-    """Provenance from a safetensors header; fields of unknown shape are left out."""
+    """Provenance from a safetensors header: A1111's fields, ours, kohya's, ai-toolkit's; odd ones are left out."""
+    theirs = {key: unquoted(metadata[kohya]) for key, kohya in _KOHYA.items() if kohya in metadata}
+    training = unquoted(metadata.get("training_info", ""))
+    if isinstance(training, dict) and _STEP in training:
+        theirs[_STEP] = cast("dict[str, object]", training)[_STEP]
     plain = {key: unquoted(metadata[key]) for key in (_STEP, _HASH, _MODEL) if key in metadata}
-    return from_fields({**plain, OURS: unquoted(metadata.get(OURS, ""))})
+    return from_fields({**theirs, **plain, OURS: unquoted(metadata.get(OURS, ""))})
 
 
 def from_fields(fields: Mapping[str, object]) -> Provenance:

@@ -7,6 +7,7 @@ import pickletools
 import re
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -342,6 +343,14 @@ def test_provenance_of_ai_toolkit_is_read_from_json_in_the_header() -> None:
     assert (known.step, known.base_model) == (1500, "v1-5")
 
 
+def test_provenance_of_kohya_and_of_nested_training_info_is_read() -> None:
+    kohya = {"ss_steps": "1600", "ss_sd_model_name": "v1-5.safetensors", "ss_sd_model_hash": "cc6cb27103"}
+    known = read(save_safetensors({"emb_params": ROWS}, kohya)).provenance
+    assert known == Provenance(base_model="v1-5.safetensors", base_model_hash="cc6cb27103", step=1600)
+    nested = {"training_info": '{"step": 1500, "epoch": 2}'}
+    assert read(save_safetensors({"emb_params": ROWS}, nested)).provenance.step == 1500
+
+
 def test_headers_of_other_programs_do_not_matter() -> None:
     odd = {"step": "soon", "pseudoword": '{"step": "x", "base_model"', "sd_checkpoint_name": '"open'}
     assert torch.equal(read(save_safetensors({"emb_params": ROWS}, odd)).vectors["clip_l"], ROWS)
@@ -412,6 +421,81 @@ def safetensors_of(header: bytes, values: bytes = b"") -> bytes:
 def test_a_damaged_safetensors_file_is_refused(content: bytes) -> None:
     with pytest.raises(BadFile, match=r"cat\.pt"):
         read(content)
+
+
+@pytest.mark.parametrize(
+    ("header", "values", "words"),
+    [
+        (b'{"a":' + b"[" * 2_000_000, b"", "more parts"),
+        (b'{"a":[' + b"1," * 2_000_000 + b"1]}", b"", "more parts"),
+        (b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":1}', bytes(4), "there twice"),
+        (b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}', bytes(8), "leave a gap"),
+        (b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', bytes(8), "8 bytes of values"),
+        (
+            b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},'
+            b'"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
+            bytes(4),
+            "overlap",
+        ),
+        (b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}', bytes(4), "does not fit"),
+        (b'{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}', bytes(4), "no counts"),
+        (b'{"a":{"dtype":"F32","shape":[true],"data_offsets":[0,4]}}', bytes(4), "no counts"),
+        (b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":1}}', bytes(4), "without dtype"),
+    ],
+)
+def test_what_the_format_forbids_is_refused_at_once(header: bytes, values: bytes, words: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(BadFile, match=words):
+        read(safetensors_of(header, values))
+    assert time.monotonic() - began < 2
+
+
+def test_values_that_begin_at_an_odd_place_are_read() -> None:
+    first = b'{"emb_params":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}}'
+    content = safetensors_of(first + b" " * (3 - len(first) % 4), torch.tensor([0.5, -0.25]).numpy().tobytes())
+    assert read(content).vectors["clip_l"].tolist() == [[0.5, -0.25]]
+
+
+def test_of_a_lora_larger_than_memory_allows_only_the_word_is_read(tmp_path: Path) -> None:
+    header = {"lora_unet_a.lora_up.weight": [0, 300 << 20], "<s1>": [300 << 20, (300 << 20) + 3072]}
+    about = {
+        key: {"dtype": "F32", "shape": [(end - start) // 3072, 768], "data_offsets": [start, end]}
+        for key, (start, end) in header.items()
+    }
+    text = json.dumps(about).encode()
+    with (tmp_path / "lora.safetensors").open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + (300 << 20))
+        file.seek(0, 2)
+        file.write(ROWS[0].numpy().tobytes())
+    assert torch.equal(read_embedding(tmp_path / "lora.safetensors").vectors["clip_l"], ROWS[:1])
+
+
+def test_a_large_file_of_another_kind_is_called_a_model(tmp_path: Path) -> None:
+    with (tmp_path / "model.ckpt").open("wb") as file:
+        file.truncate(300 << 20)
+    with pytest.raises(BadFile, match="300 MiB, which is a model"):
+        read_embedding(tmp_path / "model.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"x": torch.ones(77, 768)}, "a conditioning tensor"),
+        ({"x": torch.ones(1, 77, 768)}, "a conditioning tensor"),
+        (torch.ones(1, 154, 2048), "a conditioning tensor"),
+        ({"prompt_embeds": torch.ones(1, 9, 768)}, "made of a prompt"),
+        ({"optimizer_state_dict": {}, "hash": "ab12"}, "an optimiser's state"),
+        ({"first_stage_model.decoder.conv_in.weight": ROWS}, "a VAE"),
+        ({"model.diffusion_model.out.weight": ROWS}, "a whole model"),
+        ({768: [{"linear.0.weight": ROWS}]}, "a hypernetwork"),
+        ({"lora_unet_x.lora_up.weight": ROWS, "lora_unet_x.alpha": torch.ones(())}, "a LoRA without learned words"),
+        ({"x": torch.ones(2000, 768)}, "a text encoder's vocabulary"),
+    ],
+)
+def test_other_files_of_the_trade_are_called_what_they_are(value: object, words: str) -> None:
+    with pytest.raises(BadFile, match=words):
+        read(torch_bytes(value))
 
 
 def test_a_header_length_beyond_the_file_is_refused_before_the_header_is_parsed() -> None:

@@ -89,10 +89,8 @@ def _tensor(values: bytearray | mmap.mmap, entry: _Entry, start: int) -> torch.T
     count = math.prod(entry.shape)
     if count == 0:
         return torch.empty(entry.shape, dtype=entry.dtype)
-    offset = start + entry.start
-    if offset % entry.dtype.itemsize:
-        values, offset = bytearray(values[offset : start + entry.end]), 0
-    return torch.frombuffer(values, dtype=entry.dtype, count=count, offset=offset).reshape(entry.shape)
+    values_from = start + entry.start
+    return torch.frombuffer(values, dtype=entry.dtype, count=count, offset=values_from).reshape(entry.shape)
 
 
 def _parse(content: bytes, label: str) -> tuple[list[_Entry], dict[str, str], int]:
