@@ -36,20 +36,21 @@ def make_pictures(demo: Path, out: Path) -> None:
         command = [sys.executable, "-m", "pseudoword", "demo", "--word", "mirp", "--out", folder]
         subprocess.run(command, check=True)
         shutil.copyfile(Path(folder) / "before-after.png", out / "subject-before-after.png")
-    compare_checkpoints(demo, out / "compare-checkpoints.png")
+    compare(demo, ("checkpoint=runs/hikon", "seed=1..3"), out / "compare-checkpoints.png")
+    compare(demo, ("model=bundled,bundled-night", "embedding=hikon,none"), out / "compare-models.png")
     draw_sibling(demo, out / "sibling.png")
 
 
-def compare_checkpoints(demo: Path, path: Path) -> None:
-    """The first example of docs/guide/compare.md, on the demo's run."""
+def compare(demo: Path, axes: tuple[str, str], path: Path) -> None:
+    """An example of docs/guide/compare.md, on the demo's run."""
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
         (here / "embeddings").mkdir()
         shutil.copyfile(demo / "hikon.safetensors", here / "embeddings" / "hikon.safetensors")
         runs = sorted((demo / "runs").iterdir(), key=lambda run: run.stat().st_mtime)
         shutil.copytree(runs[-1], here / "runs" / "hikon")
-        axes = ["--axis", "checkpoint=runs/hikon", "--axis", "seed=1..3"]
-        command = [sys.executable, "-m", "pseudoword", "compare", "a cat, hikon style", *axes]
+        flags = [word for axis in axes for word in ("--axis", axis)]
+        command = [sys.executable, "-m", "pseudoword", "compare", "a cat, hikon style", *flags]
         subprocess.run(command, check=True, cwd=here)
         [grid] = (here / "outputs" / "comparisons").glob("*/grid.png")
         shutil.copyfile(grid, path)

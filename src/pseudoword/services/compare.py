@@ -132,7 +132,8 @@ def _draw(studio: Studio, cell: Cell, path: Path, done: _DoneState) -> Generator
             share = event.done * cell.request.steps // max(1, event.total)
             yield Progress(label="comparing", done=done.steps + share, total=done.total)
         elif isinstance(event, Warned):
-            notes.append(f"{event.message} (model {studio.conditioner.model.name})")
+            name = studio.conditioner.model.name
+            notes.append(event.message if name in event.message else f"{event.message} (model {name})")
         elif isinstance(event, PictureDone):
             text = event.infotext
             write_json(path.with_suffix(".json"), {"notes": notes})
