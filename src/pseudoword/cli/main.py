@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from pseudoword._version import __version__
+from pseudoword.cli._a1111 import A1111Command
 from pseudoword.cli.compare import compare
 from pseudoword.cli.convert import convert
 from pseudoword.cli.dataset import dataset
@@ -43,7 +44,7 @@ for command in (
     publish,
     demo,
 ):
-    app.command()(command)
+    app.command(cls=A1111Command)(command)
 
 
 def _print_version(wanted: bool) -> None:
