@@ -29,7 +29,10 @@ def prediction_option() -> Any:
 
 def memory_option() -> Any:
     """`--memory`."""
-    help = " | ".join(MEMORY_MODES) + ": less memory on the device, more time; the results stay the same. (A1111's --medvram, --lowvram.)"
+    help = (
+        " | ".join(MEMORY_MODES)
+        + ": less memory on the device, more time; the results stay the same. (A1111's --medvram, --lowvram.)"
+    )
     return field(default="normal", metadata={"help": help})
 
 

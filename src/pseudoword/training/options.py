@@ -87,7 +87,10 @@ class TrainOptions(DataOptions):
     device: str = field(default="auto", metadata={"help": " | ".join(DEVICES)})
     precision: str = field(
         default="auto",
-        metadata={"help": " | ".join(PRECISIONS) + " for the frozen model; the word itself is always fp32. (A1111: --no-half.)"},
+        metadata={
+            "help": " | ".join(PRECISIONS)
+            + " for the frozen model; the word itself is always fp32. (A1111: --no-half.)"
+        },
     )
     memory: str = memory_option()
     overwrite: bool = field(default=False, metadata={"help": "Replace an embedding of this name."})
