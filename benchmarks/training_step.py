@@ -33,13 +33,14 @@ from pseudoword.training.draws import Drawing, TrainingData
 from pseudoword.training.fixed_batch import make_fixed_batch
 from pseudoword.training.initial import initial_rows
 from pseudoword.training.latents import Latents, encode_latents
-from pseudoword.training.loop import Task, take_step
+from pseudoword.training.loop import take_step
 from pseudoword.training.options import TrainOptions
 from pseudoword.training.pictures import Preparation, load_pictures
 from pseudoword.training.rate import parse_rates
 from pseudoword.training.run import RunFolder
 from pseudoword.training.sources import Source
 from pseudoword.training.state import RowOptimizer, TrainState
+from pseudoword.training.task import Task
 
 WORD, INIT, VECTORS, RATE = "hikon", "silhouette", 4, 1e-2
 
@@ -72,6 +73,7 @@ def our_step(precision: str, batch: int, folder: Path) -> tuple[Callable[[], Non
         folder=RunFolder(folder),
         save_copy=lambda *_: None,
         draw_preview=lambda *_: None,
+        nearest=lambda _: (),
     )
     state = TrainState.start(initial_rows(model, INIT, VECTORS))
     optimizer = RowOptimizer(state, model.device, options)

@@ -12,7 +12,9 @@
     │   ├─ Unreachable        a server, or what was asked of it, is not to be had
     │   ├─ NameTaken          writing would replace something that is there
     │   └─ WrongFamily        an embedding does not fit the model
-    └─ TrainingDiverged     loss or rows are no longer finite; the last good state is kept
+    ├─ TrainingDiverged     loss or rows are no longer finite; the last good state is kept
+    ├─ NothingLearned       a training ended and its rows are where they began
+    └─ NotSaved             a training's files can no longer be written; the last state that could is kept
 
 An error says what was got, what was expected and the next move.
 """
@@ -104,3 +106,45 @@ class TrainingDiverged(PseudowordError):
 
     def __reduce__(self) -> tuple[type["TrainingDiverged"], tuple[int, str]]:
         return type(self), (self.step, self.kept)
+
+
+class NothingLearned(PseudowordError):
+    """A training ended and its rows are where they began.
+
+    Args:
+        step: the steps that were made.
+        run: the run's folder.
+    """
+
+    def __init__(self, step: int, run: str) -> None:
+        self.step = step
+        self.run = run
+        super().__init__(
+            f"after {step} steps the word is what it was at the start; nothing was learned, and no embedding is "
+            f"written. The run is kept in {run}. Start again with a higher --learning-rate."
+        )
+
+    def __reduce__(self) -> tuple[type["NothingLearned"], tuple[int, str]]:
+        return type(self), (self.step, self.run)
+
+
+class NotSaved(PseudowordError):
+    """A training's files can no longer be written; it was ended, for it could not have been continued.
+
+    Args:
+        problem: which file, and why.
+        step: the step whose state is on disk.
+        run: the run's folder.
+    """
+
+    def __init__(self, problem: str, step: int, run: str) -> None:
+        self.problem = problem
+        self.step = step
+        self.run = run
+        super().__init__(
+            f"{problem.rstrip('.')}. The training was stopped; its state after step {step} is kept. "
+            f"Mend that, then continue with: pseudoword resume {run}"
+        )
+
+    def __reduce__(self) -> tuple[type["NotSaved"], tuple[str, int, str]]:
+        return type(self), (self.problem, self.step, self.run)

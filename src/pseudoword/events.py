@@ -46,6 +46,11 @@ class RunStarted(Event):
     num_vectors: int
     device: str
     precision: str
+    stop: str
+    keep: str
+    best_loss: float | None
+    """Of earlier sessions."""
+    best_step: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,8 @@ class StepDone(Event):
     step: int
     num_steps: int
     epoch: int
+    epoch_step: int
+    """The step's number within its epoch, from 0."""
     loss: float
     learning_rate: float
     seconds: float
@@ -66,11 +73,16 @@ class StepDone(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluated(Event):
-    """Loss on the fixed batch after `step` steps; `best` when no earlier one was lower."""
+    """Losses on the fixed batches after `step` steps; `best` when no earlier one of a trained word was lower."""
 
     step: int
     loss: float
+    """What decides: the held-back pictures' where there are any, else the training pictures'."""
+    training_loss: float
+    held_back_loss: float | None
     best: bool
+    nearest: tuple[tuple[str, tuple[tuple[tuple[str, float], ...], ...]], ...]
+    """Text encoder → for each vector the nearest words of the vocabulary with their cosines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +110,17 @@ class Published(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(Event):
-    """A training ended well: all its steps are done."""
+    """A training ended well."""
 
     run: Path
     step: int
+    reason: str
+    """Why it ended: `steps`, `settled` or `time` (training/stopping.py)."""
+    kept_step: int
+    """The step whose rows are in the embeddings folder."""
     loss: float | None
+    first_loss: float | None
+    """Before any training."""
     best_loss: float | None
     best_step: int | None
     seconds_per_step: float | None

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -50,8 +51,18 @@ def atomic_path(path: Path) -> Generator[Path]:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as problem:
-        reason = problem.strerror or type(problem).__name__
-        raise BadFile(f"{path} cannot be written ({reason})", next_move="Choose another place") from problem
+        raise _cannot_write(path, problem) from problem
+
+
+def _cannot_write(path: Path, problem: OSError) -> BadFile:
+    reason = problem.strerror or type(problem).__name__
+    return BadFile(f"{path} cannot be written ({reason})", next_move="Choose another place")
+
+
+def clear_leftovers(folder: Path, stem: str = "*") -> None:
+    """Remove temporary files of writes that a kill cut short, in `folder` itself; of one file where a stem is given."""
+    for path in folder.glob(f".{stem}.*-*.tmp*"):
+        path.unlink(missing_ok=True)
 
 
 def atomic_write(path: Path, content: bytes) -> None:
@@ -63,6 +74,83 @@ def atomic_write(path: Path, content: bytes) -> None:
 def write_json(path: Path, value: object) -> None:
     """Write `value` as indented UTF-8 JSON, atomically."""
     atomic_write(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+class AppendFile:
+    """A file that grows: what is added reaches it with `flush`, in one piece or not at all.
+
+    A reader, and whoever comes after a kill, sees whole entries only.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._pending: list[bytes] = []
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab", buffering=0)
+        except OSError as problem:
+            raise _cannot_write(path, problem) from problem
+
+    def add(self, content: bytes) -> None:
+        """Keep an entry for the next `flush`."""
+        self._pending.append(content)
+
+    def flush(self) -> None:
+        """Write what was added.
+
+        Raises:
+            BadFile: it cannot be written; the file is as it was before, and the entries wait for another try.
+        """
+        content = b"".join(self._pending)
+        if not content:
+            return
+        size = os.fstat(self._file.fileno()).st_size
+        try:
+            self._write_all(content)
+        except OSError as problem:
+            self._file.truncate(size)
+            raise _cannot_write(self._path, problem) from problem
+        self._pending.clear()
+
+    def _write_all(self, content: bytes) -> None:
+        view = memoryview(content)
+        while view:  # a full disk takes a part first and refuses the rest
+            view = view[self._file.write(view) or 0 :]
+
+    def close(self) -> None:
+        """Close the file; what was not flushed is dropped."""
+        self._file.close()
+
+
+@contextmanager
+def held_alone(path: Path, what: str) -> Generator[None]:
+    """Keep other processes out of the same block; the system lets go when this process ends, however it ends.
+
+    Raises:
+        BadFile: another process is in it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("ab")
+    except OSError as problem:
+        raise _cannot_write(path, problem) from problem
+    with handle:
+        try:
+            _lock(handle.fileno())
+        except OSError as problem:
+            raise BadFile(f"{what} is in use by another process", next_move="Wait for it, or stop it") from problem
+        yield
+
+
+def _lock(number: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def sha256(path: Path) -> str:

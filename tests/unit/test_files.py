@@ -6,8 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from pseudoword.errors import BadOption
-from pseudoword.files import HashCache, atomic_path, atomic_write, check_name, sha256, write_json
+from pseudoword.errors import BadFile, BadOption
+from pseudoword.files import (
+    AppendFile,
+    HashCache,
+    atomic_path,
+    atomic_write,
+    check_name,
+    clear_leftovers,
+    held_alone,
+    sha256,
+    write_json,
+)
 
 
 def test_a_write_makes_the_folder_and_leaves_nothing_else_behind(tmp_path: Path) -> None:
@@ -125,3 +135,64 @@ def test_names_that_some_system_or_prompt_cannot_hold_are_refused(name: str) -> 
 
 def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
     atomic_write(tmp_path / f"{check_name('猫' * 50)}.safetensors", b"x")
+
+
+def test_what_is_added_reaches_the_file_whole_when_it_is_flushed(tmp_path: Path) -> None:
+    log = AppendFile(tmp_path / "new" / "log.csv")
+    log.add(b"1,2\n")
+    log.add(b"3,4\n")
+    assert (tmp_path / "new" / "log.csv").read_bytes() == b""
+    log.flush()
+    log.add(b"lost\n")
+    log.close()
+    again = AppendFile(tmp_path / "new" / "log.csv")
+    again.add(b"5,6\n")
+    again.flush()
+    again.close()
+    assert (tmp_path / "new" / "log.csv").read_bytes() == b"1,2\n3,4\n5,6\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of file sizes are POSIX's")
+def test_a_full_disk_leaves_no_part_of_an_entry_and_loses_none(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk; the system takes what fits and refuses the rest."""
+    import resource
+    import signal
+
+    log = AppendFile(tmp_path / "log.csv")
+    log.add(b"whole\n")
+    log.flush()
+    log.add(b"too much for it\n")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (12, before[1]))
+        with pytest.raises(BadFile, match="cannot be written"):
+            log.flush()
+        assert (tmp_path / "log.csv").read_bytes() == b"whole\n"
+        with pytest.raises(BadFile, match="cannot be written"):
+            atomic_write(tmp_path / "other.bin", b"x" * 100)
+        assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    log.flush()
+    log.close()
+    assert (tmp_path / "log.csv").read_bytes() == b"whole\ntoo much for it\n"
+
+
+def test_a_block_is_held_by_one_at_a_time_and_free_afterwards(tmp_path: Path) -> None:
+    lock = tmp_path / "run" / ".lock"
+    refused = pytest.raises(BadFile, match="the run is in use by another process")
+    with held_alone(lock, "the run"), refused, held_alone(lock, "the run"):
+        raise AssertionError
+    with held_alone(lock, "the run"):
+        pass
+
+
+def test_only_what_a_killed_write_left_is_cleared(tmp_path: Path) -> None:
+    for name in (".state.123-456.tmp.safetensors", ".zorp.1-2.tmp.safetensors", "state.safetensors", ".lock", ".a.tmp"):
+        (tmp_path / name).touch()
+    clear_leftovers(tmp_path, "zorp")
+    assert not (tmp_path / ".zorp.1-2.tmp.safetensors").exists()
+    clear_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.tmp", ".lock", "state.safetensors"]

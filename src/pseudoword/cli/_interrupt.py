@@ -10,7 +10,7 @@ from pseudoword.events import Event
 
 
 class StopWish:
-    """Whether SIGINT or SIGTERM has come."""
+    """Whether a signal to stop has come."""
 
     def __init__(self) -> None:
         self.wished = False
@@ -24,9 +24,19 @@ class StopWish:
 
 @contextmanager
 def listening() -> Iterator[StopWish]:
-    """Turn the first SIGINT or SIGTERM inside the block into a wish."""
+    """Turn the first SIGINT, SIGTERM or, when a terminal closes, SIGHUP inside the block into a wish.
+
+    What is ignored already stays so: nohup means it.
+    """
     wish = StopWish()
-    before = {number: signal.signal(number, wish.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP"):  # not on Windows
+        numbers.append(signal.SIGHUP)
+    before = {
+        number: signal.signal(number, wish.handle)
+        for number in numbers
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield wish
     finally:

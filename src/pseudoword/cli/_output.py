@@ -13,6 +13,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from pseudoword import events
 
 _SMOOTHING = 0.9
+_NEAREST = 4
+"""Vectors whose nearest words are shown."""
+_REASONS = {
+    "steps": "ended with its last step",
+    "settled": "ended because the loss on the fixed batch has settled",
+    "time": "ended because its time is over",
+}
 _CAPTIONS = 12
 """Pictures whose captions are listed."""
 _LINE_EVERY = 10.0
@@ -41,6 +48,8 @@ class Display:
         self.run: Path | None = None
         self.step = 0
         self.ended = False
+        self._keep = "last"
+        self._best: tuple[int, float] | None = None
 
     def __enter__(self) -> "Display":
         if self._console.is_terminal:
@@ -67,10 +76,14 @@ class Display:
 
     @show.register
     def _(self, event: events.RunStarted) -> None:
-        self.run, self.step = event.run, event.step
+        self.run, self.step, self._keep = event.run, event.step, event.keep
+        if event.best_step is not None and event.best_loss is not None:
+            self._best = event.best_step, event.best_loss
+        ends = {"auto": f"at most {event.num_steps} steps", "time": "until its time is over"}
+        steps = ends.get(event.stop, f"{event.num_steps} steps")
         self._line(
             f"{'continuing' if event.step else 'learning'} [bold]{_plain(event.name)}[/] from "
-            f"{event.num_pictures} pictures: {event.num_vectors} vectors, {event.num_steps} steps, "
+            f"{event.num_pictures} pictures: {event.num_vectors} vectors, {steps}, "
             f"{event.device}, {event.precision}; run folder {_plain(str(event.run))}"
         )
 
@@ -85,8 +98,15 @@ class Display:
 
     @show.register
     def _(self, event: events.Evaluated) -> None:
-        best = "  (best so far)" if event.best and event.step else ""
-        self._line(f"  after step {event.step:>5}: fixed-batch loss {event.loss:.4f}{best}")
+        if event.best:
+            self._best = event.step, event.loss
+        best = "  (best so far)" if event.best else ""
+        losses = f"{event.loss:.4f}"
+        if event.held_back_loss is not None:
+            losses = f"{event.held_back_loss:.4f} held back, {event.training_loss:.4f} training"
+        near = [vector[0][0] for _, vectors in event.nearest[:1] for vector in vectors if vector]
+        words = _plain(f"  near: {', '.join(near[:_NEAREST])}") if near else ""
+        self._line(f"  after step {event.step:>5}: fixed-batch loss {losses}{best}{words}")
 
     @show.register
     def _(self, event: events.Saved) -> None:
@@ -110,10 +130,19 @@ class Display:
     def _(self, event: events.RunEnded) -> None:
         self.ended = True
         speed = f", {event.seconds_per_step:.3f} s per step" if event.seconds_per_step else ""
-        best = ""
+        self._line(f"done: {event.step} steps{speed}; {_REASONS.get(event.reason, event.reason)}")
         if event.best_loss is not None:
-            best = f"; lowest fixed-batch loss {event.best_loss:.4f} after step {event.best_step}"
-        self._line(f"done: {event.step} steps{speed}{best}")
+            before = f", {event.first_loss:.4f} before training" if event.first_loss is not None else ""
+            self._line(f"best: loss {event.best_loss:.4f} on the fixed batch after step {event.best_step}{before}")
+        self._line(f"kept: the vectors after step {event.kept_step}")
+
+    def what_is_kept(self) -> str:
+        """What a stop leaves in the embeddings folder, and what was best."""
+        if self._best is None:
+            return f"kept: the vectors after step {self.step}"
+        step, loss = self._best
+        kept = step if self._keep == "best" else self.step
+        return f"kept: the vectors after step {kept}; best: loss {loss:.4f} on the fixed batch after step {step}"
 
     @show.register
     def _(self, event: events.DatasetDescribed) -> None:

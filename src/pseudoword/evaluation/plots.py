@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from pseudoword.evaluation.curves import running_mean
 from pseudoword.files import atomic_path
 
 
@@ -24,7 +25,7 @@ def plot_losses(
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.plot(steps, losses, color="#b8c4d6", linewidth=0.8, label="each step")
-    axes.plot(steps, _running_mean(losses), color="#3b6ea5", linewidth=1.6, label="running mean")
+    axes.plot(steps, running_mean(losses), color="#3b6ea5", linewidth=1.6, label="running mean")
     if evaluations:
         axes.plot(*zip(*evaluations, strict=True), "o-", color="#d2691e", markersize=4, label="fixed batch")
     axes.set_xlabel("step")
@@ -34,10 +35,3 @@ def plot_losses(
     axes.legend(frameon=False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png")
-
-
-def _running_mean(values: Sequence[float], weight: float = 0.95) -> list[float]:
-    means: list[float] = []
-    for value in values:
-        means.append(value if not means else weight * means[-1] + (1 - weight) * value)
-    return means

@@ -54,6 +54,7 @@ class DemoWord:
             evaluate_every=25,
             preview_every=self.steps,
             save_every=50,
+            keep="last",  # the best on the held-back pictures would be chosen by what it is then judged by
             overwrite=True,
         )
 

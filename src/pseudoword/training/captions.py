@@ -35,6 +35,7 @@ SUBJECT_TEMPLATES = (
     "an icon of a [name]",
 )
 _SHIPPED = {"style": STYLE_TEMPLATES, "subject": SUBJECT_TEMPLATES}
+_ALONE = re.compile(r"(?:^|[\s,])\[name\](?:$|[\s,])")
 _LEADING_NUMBERS = re.compile(r"^[\d\W_]+")
 
 
@@ -67,22 +68,29 @@ def load_templates(template: str) -> Templates:
 
     Raises:
         BadFile: the file cannot be read as UTF-8 text.
-        BadOption: it has no line, or a line without `[name]`, which could teach nothing.
+        BadOption: there is no such file, or it has no line, or a line that can never hold the word.
     """
     shipped = _SHIPPED.get(template)
+    if shipped is None and not Path(template).is_file():
+        raise BadOption(f"--template {template!r}", expected="style, subject, or a text file")
     return make_templates(shipped if shipped else _read_lines(Path(template)))
 
 
 def make_templates(lines: Sequence[str]) -> Templates:
-    """Sort lines into those with and without `[filewords]`."""
+    """Sort lines into those with and without `[filewords]`; that place may bring `[name]` from the captions."""
     if not lines:
         raise BadOption("a template without a line", expected=f"prompts, one a line, each with {NAME}")
-    if nameless := [line for line in lines if NAME not in line]:
+    if nameless := [line for line in lines if NAME not in line and WORDS not in line]:
         raise BadOption(
             f"template line {nameless[0]!r}",
             expected=f"{NAME} in every line: without it nothing can be learned",
         )
     return Templates(tuple(line for line in lines if WORDS in line), tuple(line for line in lines if WORDS not in line))
+
+
+def stands_alone(line: str) -> bool:
+    """Whether the word has a place of its own in a template line, whatever the picture's words are."""
+    return _ALONE.search(line) is not None
 
 
 def words_for(picture: Path, caption: str | None = None) -> str:

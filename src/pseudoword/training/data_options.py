@@ -65,8 +65,6 @@ class DataOptions:
                 raise BadOption(f"--{name} {value!r}", expected=" | ".join(known))
         if not 0 <= self.drop_tags <= 1:
             raise BadOption(f"--drop-tags {self.drop_tags:g}", expected="0 to 1")
-        if self.template not in ("style", "subject") and not Path(self.template).is_file():
-            raise BadOption(f"--template {self.template!r}", expected="style, subject, or a text file")
         self.sources()
 
 

@@ -19,10 +19,12 @@ def with_vectors_of_file(options: TrainOptions) -> TrainOptions:
 
     Raises:
         BadFile: the file is no embedding.
-        BadOption: another number of vectors was asked for.
+        BadOption: there is no such file, or another number of vectors was asked for.
     """
     if options.init_from in ("text", "random", "zeros"):
         return options
+    if not Path(options.init_from).is_file():
+        raise BadOption(f"--init-from {options.init_from!r}", expected="text, random, zeros, or an embedding file")
     count = read_embedding(Path(options.init_from)).num_vectors
     if options.vectors not in (None, count) or count > MAX_VECTORS:
         raise BadOption(f"{options.init_from} with {count} vectors", expected=f"{options.vectors or MAX_VECTORS}")
@@ -67,7 +69,7 @@ def initial_rows(model: BaseModel, text: str, num_vectors: int) -> dict[str, tor
         ids = encoder.tokenizer(text, add_special_tokens=False).input_ids
         if not ids:
             raise BadOption(f"initial text {text!r}", expected="at least one word")
-        table = _vocabulary(encoder)
+        table = vocabulary_rows(encoder)
         chosen = [ids[i * len(ids) // num_vectors] for i in range(num_vectors)]
         rows[encoder.slot] = table[torch.tensor(chosen, device=table.device)].detach().float().cpu().clone()
     return rows
@@ -75,17 +77,17 @@ def initial_rows(model: BaseModel, text: str, num_vectors: int) -> dict[str, tor
 
 def median_length(encoder: TextEncoder) -> float:
     """Median Euclidean length of the vocabulary's rows."""
-    return float(_vocabulary(encoder).detach().float().norm(dim=1).median())
+    return float(vocabulary_rows(encoder).detach().float().norm(dim=1).median())
 
 
-def _vocabulary(encoder: TextEncoder) -> torch.Tensor:
+def vocabulary_rows(encoder: TextEncoder) -> torch.Tensor:
     """The encoder's token embeddings [vocabulary size, width]."""
     return cast("Any", encoder.module).get_input_embeddings().weight
 
 
 def _random_rows(encoder: TextEncoder, count: int, seed: int) -> torch.Tensor:
     """Normal draws with the vocabulary's mean and deviation in each coordinate."""
-    table = _vocabulary(encoder).detach().float().cpu()
+    table = vocabulary_rows(encoder).detach().float().cpu()
     draws = rng.normal((count, encoder.width), seed, f"initial {encoder.slot}")[0]
     return table.mean(dim=0) + draws * table.std(dim=0)
 

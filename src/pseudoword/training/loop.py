@@ -7,50 +7,23 @@ after any stop, `train` called again with the state on disk goes on with the sam
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
-from pseudoword.conditioning.conditioner import Conditioner
-from pseudoword.errors import TrainingDiverged
-from pseudoword.events import Evaluated, Event, Previewed, Saved, StepDone
-from pseudoword.training.draws import Drawing, Samples, TrainingData, draw_groups
+from pseudoword.errors import BadFile, TrainingDiverged
+from pseudoword.events import Evaluated, Event, Previewed, Saved, StepDone, Warned
+from pseudoword.training.draws import Samples, draw_groups
 from pseudoword.training.fixed_batch import FixedBatch, fixed_loss
-from pseudoword.training.logs import RunLog
+from pseudoword.training.keeper import Keeper
 from pseudoword.training.objective import add_noise, mean_squared_error, min_snr_weights, target
-from pseudoword.training.options import TrainOptions
-from pseudoword.training.rate import RateSchedule
-from pseudoword.training.run import RunFolder
 from pseudoword.training.state import RowOptimizer, TrainState
+from pseudoword.training.task import Rows, Task, why_ended
 
-Rows = Mapping[str, torch.Tensor]
-SAVE_SECONDS = 5.0
-"""The state is written at least so often, besides at every stop: what a kill can cost."""
 FIRST_FP16_SCALE = 1024.0
 _SCALE_PATIENCE = 200
 _MAX_SCALE = 65536.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """What stays the same during a run."""
-
-    conditioner: Conditioner
-    data: TrainingData
-    fixed_batch: FixedBatch
-    options: TrainOptions
-    drawing: Drawing
-    rates: RateSchedule
-    clip_limits: RateSchedule
-    num_steps: int
-    """Where the run ends: by the step count or by the schedule, whichever is first."""
-    folder: RunFolder
-    save_copy: Callable[[Rows, int, Path], None]
-    """Writes the embedding after so many steps to a path."""
-    draw_preview: Callable[[Rows, Path], None]
-    """Draws fixed-seed pictures with these rows into a path."""
 
 
 def train(task: Task, state: TrainState) -> Iterator[Event]:
@@ -58,36 +31,23 @@ def train(task: Task, state: TrainState) -> Iterator[Event]:
 
     Raises:
         TrainingDiverged: loss or gradient is no longer finite; the state before it is on disk.
+        NotSaved: the run's files can no longer be written; the last state that could is on disk.
     """
-    log = RunLog(task.folder, state.step, state.evaluated_step)
-    optimizer = RowOptimizer(state, task.conditioner.model.device, task.options)
-    saved_at = time.monotonic()
-    between_steps = True  # a second Ctrl-C may end a step half-way: such a state must not reach the disk
+    keeper = Keeper(task, state)
     try:
-        yield from _due(task, state, log)
-        while state.step < task.num_steps:
-            between_steps = False
-            event = take_step(task, state, optimizer)
-            between_steps = True
-            log.step(event)
+        yield from keeper.best_file()
+        yield from _due(task, state, keeper)
+        while why_ended(task, state) is None:
+            with keeper.changing():
+                event = take_step(task, state, keeper.optimizer)
+                keeper.log.step(event)
+            keeper.tick()
             yield event
-            yield from _due(task, state, log)
-            if time.monotonic() - saved_at > SAVE_SECONDS:
-                _save(task, state, optimizer, log)
-                saved_at = time.monotonic()
-    except TrainingDiverged:
-        between_steps = True
-        raise
+            yield from _due(task, state, keeper)
+            yield from keeper.save_if_due()
+        yield from _due(task, state, keeper, last=True)
     finally:
-        if between_steps:
-            _save(task, state, optimizer, log)
-        log.close()
-
-
-def _save(task: Task, state: TrainState, optimizer: RowOptimizer, log: RunLog) -> None:
-    log.flush()
-    optimizer.remember()
-    state.save(task.folder.state)
+        keeper.close()
 
 
 def take_step(task: Task, state: TrainState, optimizer: RowOptimizer) -> StepDone:
@@ -111,10 +71,12 @@ def take_step(task: Task, state: TrainState, optimizer: RowOptimizer) -> StepDon
     state.step += 1
     seconds = time.perf_counter() - start
     state.seconds += seconds
+    epoch, sample = divmod(state.step * task.drawing.per_step - 1, len(task.data))
     return StepDone(
         step=state.step,
         num_steps=task.num_steps,
-        epoch=(state.step * task.drawing.per_step - 1) // len(task.data),
+        epoch=epoch,
+        epoch_step=sample // task.drawing.per_step,
         loss=loss,
         learning_rate=rate,
         seconds=seconds,
@@ -159,35 +121,67 @@ def _grow_scale(task: Task, state: TrainState) -> None:
         state.loss_scale, state.good_steps = min(_MAX_SCALE, state.loss_scale * 2), 0
 
 
-def _due(task: Task, state: TrainState, log: RunLog) -> Iterator[Event]:
-    """Do what is due after `state.step` steps and not there yet, so that a stop in between loses nothing."""
+def _due(task: Task, state: TrainState, keeper: Keeper, *, last: bool = False) -> Iterator[Event]:
+    """Do what is due after `state.step` steps and not there yet, so that a stop in between loses nothing.
+
+    At the `last` step all of it is due.
+    """
     options, step = task.options, state.step
-    if _is_due(step, options.evaluate_every, task.num_steps) and state.evaluated_step != step:
-        evaluated = _evaluate(task, state)
-        log.evaluation(evaluated)
+    last = last or step == task.num_steps
+    if _is_due(step, options.evaluate_every or 0, last) and state.evaluated_step != step:
+        with keeper.changing():
+            evaluated = _evaluate(task, state)
+            keeper.log.evaluation(evaluated)
+        if evaluated.best:
+            yield from keeper.best_file()
         yield evaluated
     copy = task.folder.copy(options.name, step)
-    if step > 0 and _is_due(step, options.save_every, task.num_steps) and not copy.exists():
-        task.save_copy(state.result, step, copy)
+    if step > 0 and _is_due(step, options.save_every, last) and not copy.exists():
+        keeper.copy(state.result, step, copy)
         yield Saved(path=copy, what="copy of the embedding")
     preview = task.folder.preview(options.name, step)
-    if _is_due(step, options.preview_every, task.num_steps) and not preview.exists():
-        task.draw_preview(state.result, preview)
-        yield Previewed(step=step, path=preview)
+    if _is_due(step, options.preview_every, last) and not preview.exists():
+        yield from keeper.save()  # previews can take minutes, and none of the steps before shall be lost in them
+        yield from _preview(task, state, keeper, preview)
 
 
-def _is_due(step: int, every: int, end: int) -> bool:
-    return every > 0 and (step % every == 0 or step == end)
+def _is_due(step: int, every: int, last: bool) -> bool:
+    return every > 0 and (step % every == 0 or last)
+
+
+def _preview(task: Task, state: TrainState, keeper: Keeper, path: Path) -> Iterator[Event]:
+    try:
+        task.draw_preview(state.result, state.step, path)
+    except BadFile as problem:
+        yield Warned(message=f"there is no preview after step {state.step}: {problem.got}")
+        return
+    keeper.log.preview(state.step, path)
+    yield Previewed(step=state.step, path=path)
 
 
 def _evaluate(task: Task, state: TrainState) -> Evaluated:
-    templates, name = task.data.templates, task.data.name
-    loss = fixed_loss(
-        task.conditioner,
-        task.fixed_batch,
-        lambda text: templates.fill(templates.lines_for(text)[0], text, name),
-        {task.options.name: state.result},
-    )
-    if not math.isfinite(loss):
+    training_loss = _fixed_loss(task, task.fixed_batch, state.result)
+    held_back_loss = None
+    if task.held_back_batch is not None:
+        held_back_loss = _fixed_loss(task, task.held_back_batch, state.result)
+    if not math.isfinite(training_loss + (held_back_loss or 0.0)):
         raise TrainingDiverged(state.step, str(task.folder.path))
-    return Evaluated(step=state.step, loss=loss, best=state.note_evaluation(loss))
+    best = state.note_evaluation(training_loss, held_back_loss)
+    return Evaluated(
+        step=state.step,
+        loss=state.history[-1].loss,
+        training_loss=training_loss,
+        held_back_loss=held_back_loss,
+        best=best,
+        nearest=task.nearest(state.result),
+    )
+
+
+def _fixed_loss(task: Task, batch: FixedBatch, rows: Rows) -> float:
+    templates, name = task.data.templates, task.data.name
+    return fixed_loss(
+        task.conditioner,
+        batch,
+        lambda text: templates.fill(templates.lines_for(text)[0], text, name),
+        {task.options.name: rows},
+    )

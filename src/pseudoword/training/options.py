@@ -4,7 +4,6 @@ None stands for "the model family's own default" and is replaced once, by `resol
 """
 
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 from pseudoword.errors import BadFile, BadOption
@@ -18,8 +17,8 @@ from pseudoword.models.options import (
     vae_option,
 )
 from pseudoword.settings import DEVICES, PRECISIONS
-from pseudoword.training.data_options import DataOptions
 from pseudoword.training.rate import parse_rates
+from pseudoword.training.record_options import RECORD_LIMITS, RecordOptions
 
 MAX_VECTORS = 75
 OPTIMIZERS = ("adamw", "prodigy", "adafactor")
@@ -29,10 +28,13 @@ LATENT_SAMPLINGS = ("random", "once", "deterministic")
 _NORM_RATE = "1e-2"
 """Radians a step, as in the DTI paper; family defaults are meant for AdamW."""
 _PRODIGY_RATE = "1"
+_LEAST_EVERY = 20
+_NO_END = 1_000_000
+"""Steps of a training that time ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainOptions(DataOptions):
+class TrainOptions(RecordOptions):
     """Settings of one training."""
 
     name: str = field(metadata={"help": "The new word, as it will be written in prompts.", "first": True})
@@ -49,7 +51,6 @@ class TrainOptions(DataOptions):
     learning_rate: str | None = field(
         default=None, metadata={"help": "A rate, or a schedule such as '0.005:100, 1e-3:1000, 1e-4'."}
     )
-    steps: int | None = field(default=None, metadata={"help": "Optimiser steps in all."})
     batch_size: int = field(default=4, metadata={"help": "Pictures per pass."})
     accumulate: int = field(default=1, metadata={"help": "Passes per optimiser step."})
     optimizer: str = field(
@@ -76,14 +77,6 @@ class TrainOptions(DataOptions):
         default="random", metadata={"help": " | ".join(LATENT_SAMPLINGS) + ": how pictures are taken from the encoder."}
     )
     seed: int = field(default=0, metadata={"help": "Seed of every random draw."})
-    held_back: str = field(default="", metadata={"help": "Folder with pictures to judge by, never trained on."})
-    evaluate_every: int = field(default=50, metadata={"help": "Steps between losses on the fixed batch; 0: never."})
-    preview_every: int = field(default=100, metadata={"help": "Steps between preview pictures; 0: never."})
-    preview_prompt: str = field(
-        default="",
-        metadata={"help": "Prompt of the previews, with [name] for the word. Default: by template."},
-    )
-    save_every: int = field(default=100, metadata={"help": "Steps between copies of the embedding; 0: never."})
     device: str = field(default="auto", metadata={"help": " | ".join(DEVICES)})
     precision: str = field(
         default="auto",
@@ -102,6 +95,7 @@ class TrainOptions(DataOptions):
             parse_rates(self.learning_rate)
         parse_rates(self.clip_grad_value)
         self.check_data()
+        self.check_record()
         _check_choices(self)
         _check_together(self)
 
@@ -111,7 +105,8 @@ class TrainOptions(DataOptions):
             self,
             vectors=family.num_vectors if self.vectors is None else self.vectors,
             learning_rate=self._default_rate(family) if self.learning_rate is None else self.learning_rate,
-            steps=family.steps if self.steps is None else self.steps,
+            steps=(family.steps if self.stop != "time" else _NO_END) if self.steps is None else self.steps,
+            evaluate_every=max(_LEAST_EVERY, family.steps // 20) if self.evaluate_every is None else self.evaluate_every,
             init=self.init or ("style" if self.template == "style" else "thing"),
         )
 
@@ -135,6 +130,8 @@ class TrainOptions(DataOptions):
         if unknown := sorted(set(values) - known):
             raise BadFile(f"unknown settings {', '.join(unknown)} in the run's record", expected=", ".join(known))
         frozen: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        if isinstance(prompt := frozen.get("preview_prompt"), str):  # one, or none, in records of the first format
+            frozen["preview_prompt"] = (prompt,) if prompt else ()
         return cls(**frozen)
 
 
@@ -150,8 +147,6 @@ def _check_choices(options: TrainOptions) -> None:
     ):
         if value not in known:
             raise BadOption(f"--{name} {value!r}", expected=" | ".join(known))
-    if options.init_from not in ("text", "random", "zeros") and not Path(options.init_from).is_file():
-        raise BadOption(f"--init-from {options.init_from!r}", expected="text, random, zeros, or an embedding file")
 
 
 def _check_together(options: TrainOptions) -> None:
@@ -173,14 +168,11 @@ def _check_together(options: TrainOptions) -> None:
 
 def _check_numbers(options: TrainOptions) -> None:
     limits: dict[str, tuple[float, float]] = {
+        **RECORD_LIMITS,
         "vectors": (1, MAX_VECTORS),
-        "steps": (1, 1_000_000),
         "batch_size": (1, 1024),
         "accumulate": (1, 1024),
         "seed": (0, 2**63 - 1),
-        "evaluate_every": (0, 1_000_000),
-        "preview_every": (0, 1_000_000),
-        "save_every": (0, 1_000_000),
         "editability": (0, 10),
         "ema": (0, 0.99999),
         "min_snr": (0, 100),

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,13 +19,29 @@ from pseudoword.files import atomic_write
 from pseudoword.training.optimizers import Memory, make_optimizer, remembered, remind
 from pseudoword.training.options import TrainOptions
 
-FORMAT = "pseudoword-state-2"
+FORMAT = "pseudoword-state-3"
+_SECOND_FORMAT = "pseudoword-state-2"
+"""Had neither the losses on the fixed batch nor the best rows."""
 _FIRST_FORMAT = "pseudoword-state-1"
 """Had AdamW's two moments only, under names of their own."""
-_ROWS, _INITIAL, _AVERAGE, _MEMORY = "rows", "initial", "average", "optimizer"
+_KNOWN = (FORMAT, _SECOND_FORMAT, _FIRST_FORMAT)
+_ROWS, _INITIAL, _AVERAGE, _BEST, _MEMORY = "rows", "initial", "average", "best", "optimizer"
 _OLD_MOMENTS = {"first_moment": "exp_avg", "second_moment": "exp_avg_sq"}
 
 Tables = dict[str, torch.Tensor]
+
+
+class Judged(NamedTuple):
+    """Losses on the fixed batches after so many steps."""
+
+    step: int
+    training_loss: float
+    held_back_loss: float | None = None
+
+    @property
+    def loss(self) -> float:
+        """What decides: the held-back pictures' where there are any."""
+        return self.training_loss if self.held_back_loss is None else self.held_back_loss
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,18 +56,20 @@ class TrainState:
     """What the optimiser remembers."""
     step: int = 0
     """Finished optimiser steps."""
+    history: list[Judged] = field(default_factory=list[Judged])
+    """All evaluations so far; the stopping rule looks at them."""
+    best: Tables = field(default_factory=dict[str, torch.Tensor])
+    """The rows with the lowest loss after any training; empty before the first such evaluation."""
     best_loss: float | None = None
     best_step: int | None = None
-    last_loss: float | None = None
-    """The latest loss on the fixed batch."""
-    evaluated_step: int = -1
-    """The step after which that loss was taken; -1 before the first."""
     loss_scale: float = 1.0
     """What the loss is multiplied by before the backward pass; above 1 only in fp16."""
     good_steps: int = 0
     """Steps since the scale was last changed."""
     seconds: float = 0.0
     """Time spent in optimiser steps, over all sessions."""
+    elapsed: float = 0.0
+    """The same with all that comes between the steps."""
 
     @classmethod
     def start(
@@ -65,13 +83,34 @@ class TrainState:
         """The rows that are judged, shown and written: their average where one is kept."""
         return self.average or self.rows
 
-    def note_evaluation(self, loss: float) -> bool:
-        """Remember a loss on the fixed batch; True if it is the lowest so far."""
-        self.last_loss, self.evaluated_step = loss, self.step
-        if self.best_loss is not None and loss >= self.best_loss:
-            return False
-        self.best_loss, self.best_step = loss, self.step
-        return True
+    @property
+    def evaluated_step(self) -> int:
+        """The step after which the latest evaluation was made; -1 before the first."""
+        return self.history[-1].step if self.history else -1
+
+    @property
+    def last_loss(self) -> float | None:
+        """The latest loss on the fixed batch."""
+        return self.history[-1].loss if self.history else None
+
+    def note_evaluation(self, training_loss: float, held_back_loss: float | None = None) -> bool:
+        """Remember the losses of the rows as they are; True if they are the best that training has made so far."""
+        judged = Judged(self.step, training_loss, held_back_loss)
+        best = self.step > 0 and (self.best_loss is None or judged.loss < self.best_loss)
+        if best:
+            self.best_loss, self.best_step, self.best = judged.loss, self.step, _own(self.result)
+        self.history.append(judged)
+        return best
+
+    def kept(self, keep: str) -> tuple[Tables, int]:
+        """The rows that go into the embeddings folder, `best` or `last`, and the step that they are of."""
+        if keep == "best" and self.best and self.best_step is not None:
+            return self.best, self.best_step
+        return self.result, self.step
+
+    def has_learned(self) -> bool:
+        """Whether any row is not where it began."""
+        return any(not torch.equal(rows.detach().cpu(), self.initial[slot]) for slot, rows in self.rows.items())
 
     def mean_norm(self) -> float:
         """Mean length of all rows."""
@@ -88,7 +127,13 @@ class TrainState:
 
     def save(self, path: Path) -> None:
         """Write everything into one safetensors file, atomically."""
-        groups = {_ROWS: self.rows, _INITIAL: self.initial, _AVERAGE: self.average, _MEMORY: self.memory.tensors}
+        groups = {
+            _ROWS: self.rows,
+            _INITIAL: self.initial,
+            _AVERAGE: self.average,
+            _BEST: self.best,
+            _MEMORY: self.memory.tensors,
+        }
         tensors = {
             f"{group}.{key}": values.detach().cpu().contiguous()
             for group, entries in groups.items()
@@ -100,7 +145,7 @@ class TrainState:
 
     @classmethod
     def load(cls, path: Path) -> "TrainState":
-        """The inverse of `save`, on the CPU; a state of the first format is brought into this one.
+        """The inverse of `save`, on the CPU; states of earlier formats are brought into this one.
 
         Raises:
             BadFile: the file is missing, damaged or of another kind.
@@ -111,27 +156,29 @@ class TrainState:
                 tensors: Tables = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as problem:
             raise BadFile(f"state {path} cannot be read ({problem})", next_move="Start a new run") from problem
-        if metadata.get("format") not in (FORMAT, _FIRST_FORMAT):
+        if metadata.get("format") not in _KNOWN:
             raise BadFile(
                 f"{path} is no training state of a known format ({metadata.get('format', 'it names none')})",
-                expected=f"{FORMAT} or {_FIRST_FORMAT}",
+                expected=" or ".join(_KNOWN),
                 next_move="Continue it with the version of pseudoword that wrote it",
             )
         try:
             if metadata["format"] == _FIRST_FORMAT:
                 tensors, metadata = _from_first_format(tensors, metadata)
+            if metadata["format"] == _SECOND_FORMAT:
+                tensors, metadata = _from_second_format(tensors, metadata)
             return cls._from_parts(tensors, json.loads(metadata["counters"]), json.loads(metadata[_MEMORY]))
         except (ValueError, KeyError, TypeError) as problem:
             raise BadFile(f"state {path} is damaged ({problem!r})", next_move="Start a new run") from problem
 
     @classmethod
     def _from_parts(cls, tensors: Tables, counters: dict[str, Any], numbers: dict[str, Any]) -> "TrainState":
-        groups: dict[str, Tables] = {_ROWS: {}, _INITIAL: {}, _AVERAGE: {}, _MEMORY: {}}
+        groups: dict[str, Tables] = {_ROWS: {}, _INITIAL: {}, _AVERAGE: {}, _BEST: {}, _MEMORY: {}}
         for key, values in tensors.items():
             group, name = key.split(".", 1)
             groups[group][name] = values
         shapes = {slot: (t.shape, t.dtype) for slot, t in groups[_ROWS].items()}
-        for group in (_INITIAL, _AVERAGE):
+        for group in (_INITIAL, _AVERAGE, _BEST):
             if groups[group] and {slot: (t.shape, t.dtype) for slot, t in groups[group].items()} != shapes:
                 raise ValueError(f"rows and {group} rows do not belong together")
         if not shapes or not groups[_INITIAL]:
@@ -139,7 +186,9 @@ class TrainState:
         if {key.rsplit(".", 1)[0] for key in groups[_MEMORY]} - shapes.keys():
             raise ValueError("the optimiser's memory is of other rows")
         memory = Memory(tensors=groups[_MEMORY], numbers=numbers)
-        return cls(rows=groups[_ROWS], initial=groups[_INITIAL], average=groups[_AVERAGE], memory=memory, **counters)
+        counters["history"] = [Judged(*entry) for entry in counters["history"]]
+        tables = {name: groups[name] for name in (_ROWS, _INITIAL, _AVERAGE, _BEST)}
+        return cls(**tables, memory=memory, **counters)
 
 
 def _own(rows: Mapping[str, torch.Tensor]) -> Tables:
@@ -157,18 +206,36 @@ def _from_first_format(tensors: Tables, metadata: dict[str, str]) -> tuple[Table
         renamed[f"{_MEMORY}.{slot}.step"] = torch.tensor(step)
         for old, new in _OLD_MOMENTS.items():
             renamed[f"{_MEMORY}.{slot}.{new}"] = tensors[f"{old}.{slot}"]
-    return renamed, {**metadata, _MEMORY: "{}"}
+    return renamed, {**metadata, _MEMORY: "{}", "format": _SECOND_FORMAT}
+
+
+def _from_second_format(tensors: Tables, metadata: dict[str, str]) -> tuple[Tables, dict[str, str]]:
+    """The latest evaluation is the only one that is known, and the best rows only where they are the present ones."""
+    counters: dict[str, Any] = json.loads(metadata["counters"])
+    step, loss = counters.pop("evaluated_step", -1), counters.pop("last_loss", None)
+    counters["history"] = [] if loss is None else [[step, loss, None]]
+    renamed = dict(tensors)
+    if counters.get("best_step") == counters["step"] != 0:
+        result = _AVERAGE if any(key.startswith(f"{_AVERAGE}.") for key in tensors) else _ROWS
+        renamed |= {
+            f"{_BEST}.{key.removeprefix(f'{result}.')}": values.clone()
+            for key, values in tensors.items()
+            if key.startswith(f"{result}.")
+        }
+    else:
+        counters["best_loss"] = counters["best_step"] = None
+    return renamed, {**metadata, "counters": json.dumps(counters)}
 
 
 _COUNTERS = (
     "step",
     "best_loss",
     "best_step",
-    "last_loss",
-    "evaluated_step",
+    "history",
     "loss_scale",
     "good_steps",
     "seconds",
+    "elapsed",
 )
 
 

@@ -43,6 +43,7 @@ def options(pictures_dir, tiny_folder):
             "evaluate_every": 2,
             "preview_every": 3,
             "save_every": 3,
+            "keep": "last",
             "device": "cpu",
             "precision": "fp32",
         }
@@ -237,7 +238,7 @@ def test_in_fp16_an_overflow_repeats_the_step_at_a_lower_scale(settings, options
 
 def test_unreadable_pictures_are_named_and_the_rest_is_learned(settings, options, pictures_dir):
     (pictures_dir / "broken.png").write_bytes(b"x")
-    events = list(train_word(options(steps=1, preview_every=0), settings))
+    events = list(train_word(options(steps=1, preview_every=0, evaluate_every=0), settings))
     assert [e.message for e in events if isinstance(e, Warned)] == ["broken.png is skipped: no picture"]
 
 

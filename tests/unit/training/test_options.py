@@ -22,7 +22,6 @@ def options(**changes):
         ({"batch_size": 0}, "--batch-size 0"),
         ({"precision": "fp8"}, "--precision 'fp8'"),
         ({"device": "abacus"}, "--device 'abacus'"),
-        ({"template": "no-such-file.txt"}, "--template"),
         ({"steps": -1}, "--steps -1"),
         ({"seed": -1}, "--seed -1"),
         ({"optimizer": "sgd"}, "--optimizer 'sgd'; expected adamw | prodigy | adafactor"),
@@ -34,8 +33,17 @@ def options(**changes):
         ({"ema": 1.0}, "--ema 1.0"),
         ({"min_snr": -1.0}, "--min-snr"),
         ({"min_timestep": 500, "max_timestep": 500}, "--max-timestep 500"),
-        ({"init_from": "no-such.pt"}, "--init-from"),
         ({"latent_sampling": "twice"}, "--latent-sampling"),
+        ({"stop": "soon"}, "--stop 'soon'; expected steps | auto | time"),
+        ({"stop": "time"}, "--max-time MINUTES"),
+        ({"max_time": 5.0}, "--stop time"),
+        ({"stop": "auto", "evaluate_every": 0}, "--evaluate-every 0"),
+        ({"patience": 1}, "--patience 1"),
+        ({"settle": 2.0}, "--settle 2.0"),
+        ({"keep": "all"}, "--keep 'all'"),
+        ({"state_every": 0}, "--state-every 0"),
+        ({"preview_steps": 151}, "--preview-steps 151"),
+        ({"preview_prompt": ("a", "b"), "preview_count": 40}, "80 previews"),
     ],
 )
 def test_what_is_out_of_range_is_named(changes, words):
@@ -71,3 +79,20 @@ def test_the_rate_left_out_suits_the_way_of_learning():
     assert options(optimizer="prodigy").resolved(family).learning_rate == "1"
     assert options(parameterisation="norm").resolved(family).learning_rate == "1e-2"
     assert options(optimizer="prodigy", learning_rate="0.5").resolved(family).learning_rate == "0.5"
+
+
+def test_how_often_is_judged_comes_from_the_family_unless_said():
+    assert options().resolved(FAMILIES["sd1"]).evaluate_every == 50
+    assert options(evaluate_every=0).resolved(FAMILIES["sd1"]).evaluate_every == 0
+
+
+def test_a_training_that_time_ends_has_no_number_of_steps_of_its_own():
+    resolved = options(stop="time", max_time=3.0).resolved(FAMILIES["sd1"])
+    assert resolved.steps == 1_000_000
+    assert options(stop="time", max_time=3.0, steps=7).resolved(FAMILIES["sd1"]).steps == 7
+
+
+def test_the_one_preview_prompt_of_older_records_becomes_a_list_of_one():
+    old = options().as_json()
+    assert TrainOptions.from_json(old | {"preview_prompt": "a [name]"}).preview_prompt == ("a [name]",)
+    assert TrainOptions.from_json(old | {"preview_prompt": ""}).preview_prompt == ()

@@ -1,12 +1,15 @@
 """The state on disk is the state, for every optimiser; a state of the first format goes on."""
 
+import json
+
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from pseudoword.errors import BadFile
 from pseudoword.training.options import TrainOptions
-from pseudoword.training.state import RowOptimizer, TrainState
+from pseudoword.training.state import Judged, RowOptimizer, TrainState
 
 ROWS = {"clip_l": torch.tensor([[1.0, 2.0], [3.0, 4.0]]), "clip_g": torch.tensor([[0.5], [0.25]])}
 CPU = torch.device("cpu")
@@ -154,8 +157,71 @@ def test_the_best_loss_is_remembered_with_its_step():
     for step, loss in enumerate((0.9, 0.7, 0.8)):
         state.step = step
         told.append(state.note_evaluation(loss))
-    assert told == [True, True, False]
+    assert told == [False, True, False]  # what there is before any training is not the best of it
     assert (state.best_loss, state.best_step, state.last_loss) == (0.7, 1, 0.8)
+
+
+def test_held_back_pictures_decide_where_there_are_any():
+    state = TrainState.start(ROWS)
+    told = []
+    for step, losses in enumerate(((0.9, 0.5), (0.8, 0.4), (0.1, 0.45)), 1):
+        state.step = step
+        told.append(state.note_evaluation(*losses))
+    assert told == [True, True, False]
+    assert (state.best_loss, state.best_step, state.last_loss) == (0.4, 2, 0.45)
+
+
+def test_the_best_rows_stay_as_they_were_and_travel_with_the_state(tmp_path):
+    state = TrainState.start(ROWS)
+    steps(state, 2)
+    state.note_evaluation(0.5)
+    then = {slot: rows.detach().clone() for slot, rows in state.rows.items()}
+    steps(state, 2)
+    state.note_evaluation(0.6)
+    state.save(tmp_path / "s.safetensors")
+    loaded = TrainState.load(tmp_path / "s.safetensors")
+    assert loaded.history == [Judged(2, 0.5, None), Judged(4, 0.6, None)]
+    for one in (state, loaded):
+        rows, step = one.kept("best")
+        assert step == 2
+        assert all(torch.equal(rows[slot], then[slot]) for slot in ROWS)
+        assert one.kept("last")[1] == 4
+        assert torch.equal(one.kept("last")[0]["clip_l"].detach(), state.rows["clip_l"].detach())
+
+
+def test_without_a_loss_the_last_rows_are_kept():
+    state = TrainState.start(ROWS)
+    steps(state, 3)
+    assert state.kept("best")[1] == 3
+
+
+def test_rows_that_did_not_move_have_learned_nothing():
+    state = TrainState.start(ROWS)
+    assert not state.has_learned()
+    steps(state, 1)
+    assert state.has_learned()
+
+
+@pytest.mark.parametrize("best", [2, 4])
+def test_a_state_of_the_second_format_goes_on_with_the_one_loss_that_it_knows(tmp_path, best):
+    state = TrainState.start(ROWS)
+    steps(state, 4)
+    state.save(tmp_path / "s.safetensors")
+    with safe_open(tmp_path / "s.safetensors", "pt") as opened:
+        tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+        metadata = opened.metadata()
+    counters = json.loads(metadata["counters"])
+    del counters["history"], counters["elapsed"]
+    counters |= {"best_loss": 0.25, "best_step": best, "last_loss": 0.25, "evaluated_step": 4}
+    metadata |= {"format": "pseudoword-state-2", "counters": json.dumps(counters)}
+    save_file(tensors, tmp_path / "old.safetensors", metadata)
+    loaded = TrainState.load(tmp_path / "old.safetensors")
+    assert (loaded.step, loaded.evaluated_step, loaded.last_loss) == (4, 4, 0.25)
+    if best == 4:  # its rows are there
+        assert (loaded.best_step, loaded.best_loss) == (4, 0.25)
+        assert torch.equal(loaded.best["clip_l"], state.rows["clip_l"].detach())
+    else:
+        assert (loaded.best_step, loaded.best_loss, loaded.best) == (None, None, {})
 
 
 @pytest.mark.parametrize("content", [b"", b"rubbish" * 10, None])

@@ -1,0 +1,178 @@
+"""From settings, pictures and a model to what the training loop works with; previews and copies of the word."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from pseudoword._version import __version__
+from pseudoword.conditioning.conditioner import Conditioner
+from pseudoword.conditioning.nearest import nearest_rows
+from pseudoword.embeddings import Embedding, Provenance, write_embedding
+from pseudoword.errors import BadOption
+from pseudoword.events import PictureDone
+from pseudoword.generation.draw import draw
+from pseudoword.generation.grid import make_grid
+from pseudoword.generation.options import GenerateOptions
+from pseudoword.generation.saving import save_png
+from pseudoword.models.protocols import BaseModel
+from pseudoword.models.vocabulary import VocabularyTable
+from pseudoword.services.pictures import called, latent_mask
+from pseudoword.training.captions import NAME, Templates
+from pseudoword.training.draws import Drawing, TrainingData
+from pseudoword.training.fixed_batch import FixedBatch, make_fixed_batch
+from pseudoword.training.initial import vocabulary_rows
+from pseudoword.training.latents import Latents
+from pseudoword.training.options import TrainOptions
+from pseudoword.training.pictures import Picture
+from pseudoword.training.rate import parse_rates
+from pseudoword.training.run import RunFolder
+from pseudoword.training.task import Near, Rows, Task
+
+_PREVIEW_PROMPTS = {"style": "a cat, [name] style", "subject": "a [name]"}
+_NEAREST = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What both a new and a continued run are prepared from."""
+
+    conditioner: Conditioner
+    templates: Templates
+    pictures: list[Picture]
+    latents: Latents
+    held_back: list[Picture]
+    held_back_latents: Latents | None
+
+
+def make_task(options: TrainOptions, material: Material, folder: RunFolder) -> Task:
+    """What stays the same during the run.
+
+    Raises:
+        BadOption: the range of timesteps is not one of the model.
+    """
+    conditioner = material.conditioner
+    assert options.learning_rate is not None
+    assert options.steps is not None
+    rates = parse_rates(options.learning_rate)
+    made_from = _Maker(options, conditioner.model, len(material.pictures))
+    held_back = None
+    if material.held_back_latents is not None:
+        held_back = _fixed_batch(material.held_back, material.held_back_latents, conditioner.model)
+    return Task(
+        conditioner=conditioner,
+        data=_data(options, material),
+        fixed_batch=_fixed_batch(material.pictures, material.latents, conditioner.model),
+        held_back_batch=held_back,
+        options=options,
+        drawing=Drawing(
+            seed=options.seed,
+            per_step=options.batch_size * options.accumulate,
+            lowest=options.min_timestep,
+            end=_end_of_timesteps(options, conditioner.model.schedule.num_timesteps),
+            offset_noise=options.offset_noise,
+            latent_sampling=options.latent_sampling,
+        ),
+        rates=rates,
+        clip_limits=parse_rates(options.clip_grad_value),
+        num_steps=rates.num_steps(options.steps),
+        folder=folder,
+        save_copy=made_from.save,
+        draw_preview=lambda rows, step, path: _draw_preview(conditioner, options, rows, step, path),
+        nearest=lambda rows: _nearest(conditioner.model, rows),
+    )
+
+
+def _data(options: TrainOptions, material: Material) -> TrainingData:
+    pictures, model = material.pictures, material.conditioner.model
+    return TrainingData(
+        latents=material.latents,
+        words=tuple(picture.words for picture in pictures),
+        templates=material.templates,
+        name=called(options, options.name),
+        repeats=tuple(picture.repeats for picture in pictures),
+        weights=tuple(picture.weight for picture in pictures),
+        masks=tuple(latent_mask(picture, model) for picture in pictures),
+        shuffle_tags=options.shuffle_tags,
+        drop_tags=options.drop_tags,
+    )
+
+
+def _fixed_batch(pictures: list[Picture], latents: Latents, model: BaseModel) -> FixedBatch:
+    return make_fixed_batch(latents, [picture.words for picture in pictures], model.schedule)
+
+
+def _end_of_timesteps(options: TrainOptions, num_timesteps: int) -> int | None:
+    if max(options.min_timestep + 1, options.max_timestep or 0) > num_timesteps:
+        raise BadOption(
+            f"timesteps from {options.min_timestep} to {options.max_timestep or num_timesteps}",
+            expected=f"a range below {num_timesteps}, which is what the model has",
+        )
+    return options.max_timestep
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes files of rows, with the run's provenance."""
+
+    options: TrainOptions
+    model: BaseModel
+    num_pictures: int
+
+    def save(self, rows: Mapping[str, torch.Tensor], step: int, path: Path) -> None:
+        """Write the embedding after `step` steps."""
+        embedding = Embedding(
+            name=self.options.name,
+            vectors=rows,
+            provenance=Provenance(
+                base_model=self.model.name,
+                base_model_hash=self.model.hash,
+                step=step,
+                initial_text=self.options.init,
+                num_pictures=self.num_pictures,
+                created=now(),
+                product=f"pseudoword {__version__}",
+            ),
+        )
+        write_embedding(embedding, path)
+
+
+def preview_prompts(options: TrainOptions) -> tuple[str, ...]:
+    """What the previews show, `[name]` filled in."""
+    prompts = options.preview_prompt or (_PREVIEW_PROMPTS.get(options.template, NAME),)
+    return tuple(prompt.replace(NAME, options.name) for prompt in prompts)
+
+
+def _draw_preview(conditioner: Conditioner, options: TrainOptions, rows: Rows, step: int, path: Path) -> None:
+    """A row of pictures for each prompt, a column for each seed; the infotext is that of the first picture."""
+    words = {options.name: {slot: values.detach() for slot, values in rows.items()}}
+    done: list[PictureDone] = []
+    for prompt in preview_prompts(options):
+        request = GenerateOptions(
+            prompt=prompt,
+            negative_prompt=options.preview_negative,
+            steps=options.preview_steps,
+            seed=options.preview_seed,
+            batch_size=options.preview_count,
+        )
+        events = draw(conditioner, request, words, notes={"TI training step": step})
+        done += [event for event in events if isinstance(event, PictureDone)]
+    save_png(make_grid([event.image for event in done], columns=options.preview_count), path, done[0].infotext)
+
+
+def _nearest(model: BaseModel, rows: Rows) -> Near:
+    found: list[tuple[str, tuple[tuple[tuple[str, float], ...], ...]]] = []
+    for encoder in model.encoders:
+        table = VocabularyTable(slot=encoder.slot, table=vocabulary_rows(encoder).detach(), tokenizer=encoder.tokenizer)
+        own = rows[encoder.slot].detach().to(table.table.device)
+        near = nearest_rows(own, table.table, _NEAREST, table.special_ids())
+        words = tuple(tuple((table.word(index), cosine) for index, cosine in of_row) for of_row in near)
+        found.append((encoder.slot, words))
+    return tuple(found)
+
+
+def now() -> str:
+    """This moment, as files say it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
