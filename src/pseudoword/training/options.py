@@ -106,7 +106,9 @@ class TrainOptions(RecordOptions):
             vectors=family.num_vectors if self.vectors is None else self.vectors,
             learning_rate=self._default_rate(family) if self.learning_rate is None else self.learning_rate,
             steps=(family.steps if self.stop != "time" else _NO_END) if self.steps is None else self.steps,
-            evaluate_every=max(_LEAST_EVERY, family.steps // 20) if self.evaluate_every is None else self.evaluate_every,
+            evaluate_every=max(_LEAST_EVERY, family.steps // 20)
+            if self.evaluate_every is None
+            else self.evaluate_every,
             init=self.init or ("style" if self.template == "style" else "thing"),
         )
 
