@@ -147,3 +147,23 @@ class DatasetDescribed(Event):
     """Width and height, and how many pictures an epoch shows in it."""
     captions: tuple[tuple[str, tuple[str, ...]], ...]
     """Name of each picture, and some captions that it will be fed with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredWord(Event):
+    """A word of the vocabulary in place of the one to learn; `loss` is the mean over `num_samples` samples."""
+
+    word: str
+    loss: float
+    num_samples: int
+    held_back_loss: float | None = None
+    only_compared: bool = False
+    """Scored because somebody would have started there, not because it is among the best."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordsScored(Event):
+    """The best words so far, the best first, then those that are only compared; `final` with all samples."""
+
+    words: tuple[ScoredWord, ...]
+    final: bool

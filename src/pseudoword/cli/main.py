@@ -16,6 +16,7 @@ from pseudoword.cli.inspect import inspect
 from pseudoword.cli.library import library
 from pseudoword.cli.merge import merge
 from pseudoword.cli.share import find, publish, pull
+from pseudoword.cli.suggest import suggest_init
 from pseudoword.cli.tokens import tokens
 from pseudoword.cli.train import resume, train
 
@@ -31,6 +32,7 @@ for command in (
     train,
     resume,
     dataset,
+    suggest_init,
     generate,
     compare,
     convert,

@@ -24,6 +24,7 @@ from pseudoword.services.pictures import preparation, read_and_encode
 from pseudoword.services.run_checks import check_captions, check_free, check_name, check_same
 from pseudoword.services.run_pages import write_progress, write_report
 from pseudoword.services.run_settings import with_absolute_paths, with_changes, write_settings
+from pseudoword.services.suggest import suggested_text
 from pseudoword.services.training_task import Material, make_task, now
 from pseudoword.settings import Settings
 from pseudoword.training.captions import Templates, load_templates, make_templates
@@ -34,6 +35,7 @@ from pseudoword.training.pictures import Picture
 from pseudoword.training.run import RunFolder, RunRecord, digests, find_run, new_run_folder
 from pseudoword.training.sources import Source, check_pictures_folder, check_sources
 from pseudoword.training.state import TrainState
+from pseudoword.training.suggesting import SUGGEST
 from pseudoword.training.task import Task, why_ended
 
 
@@ -53,10 +55,16 @@ def train_word(options: TrainOptions, settings: Settings) -> Iterator[Event]:
     templates = load_templates(options.template)
     model = _open(options, settings)
     options = with_vectors_of_file(options).resolved(model.family)
-    rows = starting_rows(model, options)
+    asks = options.init_from == "text" and options.init == SUGGEST
+    rows = {} if asks else starting_rows(model, options)
     conditioner = Conditioner(model)
     check_name(conditioner, templates, options)
     material = yield from _prepare(conditioner, templates, options, settings.cache_dir)
+    if asks:
+        word = yield from suggested_text(conditioner, templates, options, material.pictures, material.latents)
+        yield Warned(message=f"the pictures suggest to start from {word!r}")
+        options = replace(options, init=word)
+        rows = starting_rows(model, options)
     scale = FIRST_FP16_SCALE if model.dtype == torch.float16 else 1.0
     state = TrainState.start(rows, scale, averaged=options.ema > 0)
     folder = new_run_folder(settings.runs_dir, options.name)

@@ -42,7 +42,11 @@ class TrainOptions(RecordOptions):
     vae: str = vae_option()
     prediction: str = prediction_option()
     init: str = field(
-        default="", metadata={"help": "Initial text: the word starts from its vectors. Default: by template."}
+        default="",
+        metadata={
+            "help": "Initial text: the word starts from its vectors; suggest: the word that the pictures suggest. "
+            "Default: by template."
+        },
     )
     init_from: str = field(
         default="text", metadata={"help": "text (--init), random, zeros, or an embedding file to continue from."}
@@ -109,7 +113,7 @@ class TrainOptions(RecordOptions):
             evaluate_every=max(_LEAST_EVERY, family.steps // 20)
             if self.evaluate_every is None
             else self.evaluate_every,
-            init=self.init or ("style" if self.template == "style" else "thing"),
+            init=self.init or default_text(self.template),
         )
 
     def _default_rate(self, family: Family) -> str:
@@ -135,6 +139,11 @@ class TrainOptions(RecordOptions):
         if isinstance(prompt := frozen.get("preview_prompt"), str):  # one, or none, in records of the first format
             frozen["preview_prompt"] = (prompt,) if prompt else ()
         return cls(**frozen)
+
+
+def default_text(template: str) -> str:
+    """What a word starts from where nothing is said."""
+    return "style" if template == "style" else "thing"
 
 
 def _check_choices(options: TrainOptions) -> None:
