@@ -13,9 +13,7 @@ from pseudoword.training.suggesting import Field, mean_loss, promising, sample_l
 
 @pytest.fixture
 def field(tmp_path, tiny_folder):
-    model = load_model(
-        str(tiny_folder("sd1")), device="cpu", precision="fp32", hash_cache=tmp_path / "hashes.json"
-    )
+    model = load_model(str(tiny_folder("sd1")), device="cpu", precision="fp32", hash_cache=tmp_path / "hashes.json")
     generator = torch.Generator().manual_seed(5)
     tensors = [torch.randn(4, 8, 8, generator=generator) for _ in range(8)]
     batch = FixedBatch(
