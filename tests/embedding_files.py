@@ -98,6 +98,7 @@ PICKLED: dict[str, tuple[object, list[Expected]]] = {
     "a1111 SD2": ({"string_to_param": {"*": H}, **STEP}, _one("a1111", "sd2", "*", clip_h=H)),
     "a1111 without checkpoint": ({**A, "name": "x", "step": None}, _one("a1111", "sd1", "*", clip_l=L)),
     "a1111 without step": ({**A, "name": "x"}, _one("a1111", "sd1", "*", clip_l=L)),
+    "a1111 without any field": (A, _one("a1111", "sd1", "*", clip_l=L)),
     "a1111 of October 2022": ({**A, "name": "x", "step": 3, "hash": "45dee52b"}, _one("a1111", "sd1", "*", clip_l=L)),
     "a1111 with a gradient": (
         {"string_to_param": {"*": torch.nn.Parameter(L)}, "string_to_token": {"*": 265}, **STEP},

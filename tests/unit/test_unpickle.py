@@ -139,6 +139,16 @@ class TestFilesOfTorch:
         assert loaded["none"].shape == (0, 4)
         assert (loaded["step"], loaded["loss"]) == (1234, 0.5)
 
+    def test_numpy_values_of_the_newest_protocol_come_as_tensors(self, legacy: bool) -> None:
+        rows, columns = TABLE.numpy(), np.asfortranarray(TABLE.numpy())
+        content = io.BytesIO()
+        values = {"rows": rows, "columns": columns, "none": np.zeros((0, 4), np.float32)}
+        torch.save(values, content, pickle_protocol=5, _use_new_zipfile_serialization=not legacy)
+        loaded = loads(content.getvalue(), "x")
+        assert torch.equal(loaded["rows"], TABLE)
+        assert torch.equal(loaded["columns"], TABLE)
+        assert loaded["none"].shape == (0, 4)
+
     def test_a_tensor_with_attributes_of_its_own_comes_without_them(self, legacy: bool) -> None:
         marked = TABLE.clone()
         marked.note = "mine"

@@ -5,7 +5,7 @@ import torch
 from pseudoword.embeddings._find import LAYERS, PARAMS
 from pseudoword.embeddings._provenance import OURS, a1111_fields
 from pseudoword.embeddings.embedding import Embedding
-from pseudoword.embeddings.found import slot_of
+from pseudoword.embeddings.found import conditioning, slot_of
 from pseudoword.errors import BadOption
 
 RawDict = dict[str, object]
@@ -64,6 +64,11 @@ def emb_params(embedding: Embedding) -> RawDict:
 def diffusers(embedding: Embedding) -> RawDict:
     """The word as the only key."""
     slot, rows = _only(embedding, "a diffusers file")
+    if conditioning(rows):
+        raise BadOption(
+            f"{embedding.name} has {len(rows)} vectors, which under a key of its own look like a prompt's encoding",
+            next_move="Choose the layout emb_params",
+        )
     return {_key_for(slot, rows, embedding.name) if slot == "bert" else embedding.name: rows}
 
 

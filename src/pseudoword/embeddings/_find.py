@@ -64,9 +64,16 @@ def find_string_to_param(raw: RawMapping) -> list[Found] | None:
     params = cast("RawMapping", held)
     if not 0 < len(params) <= _MAX_TOKENS:
         raise BadFile(f"{len(params) or 'no'} embeddings in {PARAMS}", expected=f"1 to {_MAX_TOKENS}")
-    layout = "a1111" if any(key in raw for key in A1111_FIELDS) else "original"
+    layout = "a1111" if _is_a1111(raw, params) else "original"
     fields = plain_fields(raw)
     return [_of_param(layout, str(key), value, fields) for key, value in params.items()]
+
+
+def _is_a1111(raw: RawMapping, params: RawMapping) -> bool:
+    """By a field of A1111's, else by the token: the number 265 for `*`, where rinongal's code saves a tensor."""
+    tokens = raw.get("string_to_token")
+    token = cast("RawMapping", tokens).get("*") if isinstance(tokens, dict) else None
+    return any(key in raw for key in A1111_FIELDS) or (set(params) == {"*"} and isinstance(token, int))
 
 
 def _of_param(layout: str, key: str, value: object, fields: RawMapping) -> Found:
@@ -104,7 +111,7 @@ def _output_notes(inputs: Mapping[str, torch.Tensor], outs: list[str]) -> tuple[
 
 
 def _encoder_tables(tensors: Mapping[str, torch.Tensor]) -> Tables:
-    found = {ENCODER_KEYS[key]: table(key, tensors[key]) for key in ENCODER_KEYS if key in tensors}
+    found = {ENCODER_KEYS[key]: table(key, tensors[key], is_named=True) for key in ENCODER_KEYS if key in tensors}
     if "t5" in tensors and "t5xxl" in tensors:
         raise BadFile("both t5 and t5xxl", expected="one of the two keys")
     return found
@@ -115,7 +122,7 @@ def find_encoders(raw: RawMapping) -> list[Found] | None:
     named = [key for key in ENCODER_KEYS if key in raw]
     if len(named) < 2:
         return None
-    tables = {ENCODER_KEYS[key]: table(key, raw[key]) for key in named}
+    tables = {ENCODER_KEYS[key]: table(key, raw[key], is_named=True) for key in named}
     if len(tables) < len(named):
         raise BadFile("both t5 and t5xxl", expected="one of the two keys")
     others = [key for key in tensors_of(raw) if key not in named]
@@ -147,7 +154,7 @@ def find_layers(raw: RawMapping) -> list[Found] | None:
     named = [key for key in LAYERS if key in raw]
     if len(named) < 2:
         return None
-    tables = {f"clip_l.{LAYERS.index(key)}": table(key, raw[key]) for key in named}
+    tables = {f"clip_l.{LAYERS.index(key)}": table(key, raw[key], is_named=True) for key in named}
     missing = [key for key in LAYERS if key not in raw]
     notes = (f"Layers without vectors: {', '.join(missing)}.",) if missing else ()
     return [Found(layout="per-layer", tables=tables, notes=notes, fields=plain_fields(raw))]

@@ -72,7 +72,12 @@ def _whole(step: object) -> object:
 
 
 def unquoted(text: object) -> object:
-    """A header's text, decoded where it is itself a JSON text or mapping."""
+    """A header's text, decoded where it is itself a JSON text or mapping; None for what stands for nothing there.
+
+    ai-toolkit writes `null` for a checkpoint that it does not know, kohya `None`.
+    """
+    if text in ("null", "None"):
+        return None
     if not isinstance(text, str) or text[:1] not in ('"', "{"):
         return text
     try:

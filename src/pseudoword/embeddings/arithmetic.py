@@ -9,14 +9,12 @@ from collections.abc import Mapping
 
 import torch
 
+from pseudoword.embeddings.found import MAX_VECTORS
 from pseudoword.errors import BadOption, WrongFamily
 from pseudoword.families import describe
 
 Tables = Mapping[str, torch.Tensor]
 """Slot → vectors [num_vectors, width], the same number in every slot."""
-
-MAX_VECTORS = 4096
-"""More than any text encoder takes at once; a larger result is a slip of the pen, not an embedding."""
 
 
 def widened(tables: Tables) -> dict[str, torch.Tensor]:

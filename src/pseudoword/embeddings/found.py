@@ -16,7 +16,10 @@ MAX_VECTORS = 1024
 """More rows than this are a text encoder's vocabulary (CLIP's has 49,408), not an embedding."""
 
 CONTEXT = 77
-"""Rows of a text encoder's output for one chunk; an embedding has room for 75 vectors at most."""
+"""Rows of a text encoder's output for one chunk. A1111 has room for words of up to 75 vectors, others for more."""
+
+_ANY_KEY = frozenset({"diffusers"})
+"""Layouts of tensors under any key at all, as a conditioning that was saved has them too."""
 
 _WIDTH_SLOTS: Mapping[int, str] = {256: "clip_l", 768: "clip_l", 1024: "clip_h", 1280: "clip_g", 4096: "t5xxl"}
 
@@ -55,8 +58,13 @@ def is_table(value: object) -> bool:
     )
 
 
-def table(key: str, value: object) -> torch.Tensor:
+def table(key: str, value: object, *, is_named: bool = False) -> torch.Tensor:
     """A tensor [width] or [num_vectors, width] as the latter.
+
+    Args:
+        key: where it was.
+        value: what was there.
+        is_named: the layout says that these are a word's vectors, so that 77 rows are 77 vectors.
 
     Raises:
         BadFile: it is something else; the error says what.
@@ -64,7 +72,7 @@ def table(key: str, value: object) -> torch.Tensor:
     if not isinstance(value, torch.Tensor):
         raise BadFile(f"key {key!r} holds a {type(value).__name__}", expected="vectors of shape [n, width]")
     what = conditioning(value)
-    if what:
+    if what and not (is_named and value.ndim == 2):
         raise BadFile(f"key {key!r} holds {what}", expected="vectors of shape [n, width]")
     if value.ndim not in (1, 2) or value.numel() == 0:
         raise BadFile(f"key {key!r} holds shape {list(value.shape)}", expected="vectors of shape [n, width]")
@@ -90,7 +98,7 @@ def conditioning(value: torch.Tensor) -> str:
 
 def lone(layout: str, key: str, value: object, fields: RawMapping | None = None, notes: tuple[str, ...] = ()) -> Found:
     """A single table, whose width says what it is for."""
-    rows = table(key, value)
+    rows = table(key, value, is_named=layout not in _ANY_KEY)
     return Found(
         layout=layout,
         tables={slot_of(key, rows.shape[1]): rows},

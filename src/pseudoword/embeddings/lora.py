@@ -27,13 +27,17 @@ Finder = Callable[[RawMapping], list[Found] | None]
 
 
 def is_weight(key: object) -> bool:
-    """Whether a key is that of a LoRA's own weight."""
-    return bool(_WEIGHT.search(str(key)))
+    """Whether a key is that of a LoRA's own weight: a path with certain words in it, as the token `my_lora` is none."""
+    return _is_path(str(key)) and bool(_WEIGHT.search(str(key)))
+
+
+def _is_path(key: str) -> bool:
+    return ("." in key or ":" in key) and not (key.startswith("<") and key.endswith(">"))
 
 
 def is_token_key(key: str) -> bool:
     """Whether a key of a mapping of many may belong to a learned word: no weight, and no path in a network."""
-    return key.startswith(_PREFIX) or ("." not in key and ":" not in key and not is_weight(key))
+    return key.startswith(_PREFIX) or not _is_path(key)
 
 
 def find_in_lora(raw: RawMapping, others: Finder) -> list[Found] | None:

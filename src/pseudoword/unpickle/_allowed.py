@@ -210,6 +210,15 @@ class _Array(Node):
         self.built = flat.reshape(sizes[::-1]).permute(by_columns) if is_fortran else flat.reshape(sizes)
 
 
+def _array_of_bytes(raw: object, kind: object, shape: object, order: object = "C", *_: object) -> torch.Tensor:
+    """numpy's `_frombuffer`, which pickles of protocol 5 have in place of an array that is built."""
+    if order not in ("C", "F"):
+        raise BadFile("a numpy array in an order that is none")
+    array = _Array()
+    array.build((1, shape, kind, order == "F", raw))
+    return _tensor(array.built)
+
+
 def _encode(text: object, encoding: object = "latin1") -> bytes:
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise BadFile("bytes in an encoding that numpy does not use")
@@ -263,6 +272,7 @@ _FUNCTIONS: dict[str, Callable[..., object]] = {
         for core in ("core", "_core")
         for name, call in (("scalar", _numpy_scalar), ("_reconstruct", _Array))
     },
+    **{f"numpy.{core}.numeric._frombuffer": _array_of_bytes for core in ("core", "_core")},
     **{
         f"{program}.callbacks.model_checkpoint.ModelCheckpoint": _inert  # the key of its settings in a checkpoint
         for program in ("pytorch_lightning", "lightning.pytorch")

@@ -471,6 +471,32 @@ def test_of_a_lora_larger_than_memory_allows_only_the_word_is_read(tmp_path: Pat
     assert torch.equal(read_embedding(tmp_path / "lora.safetensors").vectors["clip_l"], ROWS[:1])
 
 
+@pytest.mark.parametrize("layout", ["a1111", "original", "emb_params"])
+@pytest.mark.parametrize("num", [77, 154])
+def test_where_the_layout_says_that_it_is_a_word_as_many_vectors_as_a_prompt_has_are_read(layout: str, num: int) -> None:
+    long = Embedding(name="long", vectors={"clip_l": torch.linspace(-1, 1, num * 768).reshape(num, 768)})
+    assert read(embedding_to_bytes(long, ".pt", layout=layout)).same_vectors(long)
+
+
+def test_a_layout_that_would_make_a_word_look_like_a_prompts_encoding_is_not_written() -> None:
+    long = Embedding(name="long", vectors={"clip_l": torch.ones(77, 768)})
+    with pytest.raises(BadOption, match="77 vectors, which under a key of its own"):
+        embedding_to_bytes(long, ".safetensors", layout="diffusers")
+
+
+@pytest.mark.parametrize("nothing", ["null", "None"])
+def test_a_checkpoint_that_a_trainer_does_not_know_is_none(nothing: str) -> None:
+    """ai-toolkit's header has every field as JSON, kohya's as Python writes it."""
+    metadata = {"name": '"cat"', "step": "250", "sd_checkpoint": nothing, "sd_checkpoint_name": nothing}
+    content = save_safetensors({"emb_params": ROWS}, metadata)
+    assert read(content).provenance == Provenance(step=250)
+
+
+@pytest.mark.parametrize("token", ["my_lora_style", "lora_unet_look", "<v1.0_lora_>"])
+def test_a_token_with_a_loras_word_in_it_is_a_token(token: str) -> None:
+    assert torch.equal(read(torch_bytes({token: ROWS})).vectors["clip_l"], ROWS)
+
+
 def test_a_large_file_of_another_kind_is_called_a_model(tmp_path: Path) -> None:
     with (tmp_path / "model.ckpt").open("wb") as file:
         file.truncate(300 << 20)
