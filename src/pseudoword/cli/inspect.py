@@ -27,13 +27,13 @@ def inspect(
 ) -> None:
     """Show what embedding files are: whom they were made for, which programs read them, what they are near to."""
     from pseudoword.errors import BadFile
-    from pseudoword.services.inspect import as_plain, inspect_file
+    from pseudoword.services.inspect import as_plain, inspect_file, without_side_files
 
     with clear_errors():
         vocabulary = _vocabulary(model)
         found: list[Inspected] = []
         unread = 0
-        for file in files:
+        for file in without_side_files(files):
             try:
                 found += inspect_file(file)
             except BadFile as problem:

@@ -11,6 +11,14 @@ SUFFIXES = (".safetensors", ".pt", ".bin", ".ckpt", ".pti", *PICTURES)
 _PREVIEWS = tuple(f".preview{suffix}" for suffix in PICTURES)
 """Pictures beside an embedding, which A1111 shows and does not read (reference a1111.md §1.1)."""
 
+ORIGIN_SUFFIX = ".origin.json"
+"""Of the note beside an embedding that was pulled, of where it came from."""
+
+
+def is_side_file(name: str) -> bool:
+    """Whether a file of this name belongs to an embedding beside it and is none itself."""
+    return name.lower().endswith((*_PREVIEWS, ORIGIN_SUFFIX))
+
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:

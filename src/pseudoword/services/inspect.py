@@ -4,7 +4,7 @@
 with a new version only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from pseudoword.embeddings.files import read_embeddings
 from pseudoword.embeddings.readers import Reading, readings
 from pseudoword.families import FAMILIES
 from pseudoword.files import sha256
+from pseudoword.library.walk import is_side_file
 from pseudoword.models.vocabulary import Vocabulary
 
 _SHORT = 12
@@ -49,6 +50,11 @@ class Inspected:
     """A1111's checksum of four digits, where it has one."""
     tables: Mapping[str, TableFacts]
     readings: tuple[Reading, ...]
+
+
+def without_side_files(files: Sequence[Path]) -> list[Path]:
+    """The files but those that merely lie beside embeddings, as `embeddings/*` names them; a file alone is meant."""
+    return [file for file in files if len(files) == 1 or not is_side_file(file.name)]
 
 
 def inspect_file(path: Path) -> tuple[Inspected, ...]:

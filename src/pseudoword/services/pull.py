@@ -33,11 +33,10 @@ from pseudoword.hub import (
 from pseudoword.hub.choose import Choice, choose
 from pseudoword.hub.download import download
 from pseudoword.hub.options import PullOptions
-from pseudoword.library.walk import find_files
+from pseudoword.library.walk import ORIGIN_SUFFIX, find_files
 from pseudoword.settings import Settings
 from pseudoword.unpickle import MAX_FILE
 
-ORIGIN_SUFFIX: Final = ".origin.json"
 _FORMAT: Final = "pseudoword-origin-1"
 _PAIR = (("clip_l", 768), ("clip_g", 1280))
 

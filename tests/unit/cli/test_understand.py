@@ -44,6 +44,17 @@ def test_json_is_one_array_over_all_files_and_errors_go_elsewhere(run, two_files
     assert lines[1].startswith("error: nowhere.pt: no such file")
 
 
+def test_side_files_of_a_folder_are_passed_over_and_one_alone_is_answered(run, two_files, tmp_path):
+    for name in ("mignon.origin.json", "mignon.preview.png"):
+        (tmp_path / "embeddings" / name).write_text("{}")
+    result = run("inspect", "--json", *sorted((tmp_path / "embeddings").iterdir()))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert [one["trigger"] for one in json.loads(result.stdout)] == ["cat-toy", "mignon"]
+    alone = run("inspect", "embeddings/mignon.origin.json")
+    assert alone.exit_code == 2
+    assert "mignon.origin.json: JSON" in alone.stderr
+
+
 def test_a_file_in_a_folder_is_named_as_it_was_given(run, two_files, tmp_path):
     (tmp_path / "embeddings" / "empty.pt").write_bytes(b"")
     result = run("inspect", "embeddings/empty.pt")
