@@ -111,6 +111,35 @@ def test_a_jpeg_xl_card_is_read_from_its_pixels() -> None:
     assert torch.equal(found.embedding.vectors["clip_l"], L)
 
 
+def as_avif(array: np.ndarray) -> np.ndarray:
+    content = picture_of(array, "AVIF", quality=100, subsampling="4:4:4")
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+
+
+def colours_that_avif_keeps() -> np.ndarray:
+    """For each of 4096 triples of low nibbles a colour that comes back from YUV as it was; high nibbles are free."""
+    low = np.stack(np.meshgrid(*[np.arange(16, dtype=np.uint8)] * 3, indexing="ij"), axis=-1).reshape(64, 64, 3)
+    kept, highs = np.zeros_like(low), np.random.default_rng(0)
+    while not kept.all():
+        tried = np.tile(low, (4, 4, 1)) | highs.integers(1, 16, (256, 256, 3), dtype=np.uint8) << 4
+        same = (as_avif(tried) == tried).all(axis=2)
+        for down, across in itertools.product(range(0, 256, 64), repeat=2):
+            tile = np.s_[down : down + 64, across : across + 64]
+            kept[same[tile]] = tried[tile][same[tile]]
+    return kept.reshape(16, 16, 16, 3)
+
+
+def test_an_avif_card_is_read_from_its_pixels() -> None:
+    """AVIF stores YUV, which not every colour survives; high nibbles are decoration, so a writer may choose them."""
+    card = slow_insert(COVER, json_of(CARD))
+    red, green, blue = (card[..., channel] & 15 for channel in range(3))
+    black = (card == 0).all(axis=(0, 2))
+    shown = np.where(black[:, None], card, colours_that_avif_keeps()[red, green, blue])
+    (found,) = read(picture_of(shown.astype(np.uint8), "AVIF", quality=100, subsampling="4:4:4"))
+    assert (found.container, found.layout, found.family) == ("avif", "a1111", "sd1")
+    assert torch.equal(found.embedding.vectors["clip_l"], L)
+
+
 def test_a_card_with_a_black_frame_around_it_is_read() -> None:
     framed = np.pad(slow_insert(COVER, json_of(CARD)), ((5, 9), (3, 2), (0, 0)))
     assert read(picture_of(framed, "PNG"))[0].embedding.name == "mignon"
