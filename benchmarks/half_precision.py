@@ -53,8 +53,13 @@ def train_one(precision: str, seed: int, steps: int) -> None:
     folder = OUT / f"{precision}-{seed}"
     options = replace(
         STYLE.options(seed=seed),
-        **{"precision": precision, "steps": steps, "held_back": "", "keep": "last"},
-        **{"evaluate_every": 0, "preview_every": 0, "save_every": 0},
+        precision=precision,
+        steps=steps,
+        held_back="",
+        keep="last",
+        evaluate_every=0,
+        preview_every=0,
+        save_every=0,
     )
     settings = Settings(embeddings_dir=folder, runs_dir=folder / "runs", cache_dir=OUT / "cache")
     ended = next(event for event in train_word(options, settings) if isinstance(event, RunEnded))
@@ -82,9 +87,7 @@ def judge(runs: list[tuple[str, int]]) -> list[dict[str, Any]]:
         file = folder / f"{STYLE.word}.safetensors"
         vectors = read_embedding(file).vectors
         words = {STYLE.word: vectors}
-        loss = fixed_loss(
-            conditioner, batch, lambda text: STYLE_CAPTION.format(word=STYLE.word, words=text), words
-        )
+        loss = fixed_loss(conditioner, batch, lambda text: STYLE_CAPTION.format(word=STYLE.word, words=text), words)
         pictures = folder / "pictures.png"
         if not pictures.is_file():
             _draw(conditioner, words, pictures)

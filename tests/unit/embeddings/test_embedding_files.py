@@ -473,7 +473,9 @@ def test_of_a_lora_larger_than_memory_allows_only_the_word_is_read(tmp_path: Pat
 
 @pytest.mark.parametrize("layout", ["a1111", "original", "emb_params"])
 @pytest.mark.parametrize("num", [77, 154])
-def test_where_the_layout_says_that_it_is_a_word_as_many_vectors_as_a_prompt_has_are_read(layout: str, num: int) -> None:
+def test_where_the_layout_says_that_it_is_a_word_as_many_vectors_as_a_prompt_has_are_read(
+    layout: str, num: int
+) -> None:
     long = Embedding(name="long", vectors={"clip_l": torch.linspace(-1, 1, num * 768).reshape(num, 768)})
     assert read(embedding_to_bytes(long, ".pt", layout=layout)).same_vectors(long)
 
