@@ -13,11 +13,11 @@ EVERYDAY := not slow and not browser and not gpu
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-system demo test test-fast test-slow lint format types imports check bench docs \
+.PHONY: help setup setup-system demo test test-fast test-slow lint format types imports check bench bench-stopping docs \
 	screenshots regenerate clean
 
 help: ## list the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(INSTALLED) ## make .venv and install the project and its tools there; at once when nothing changed
 
@@ -70,6 +70,9 @@ check: lint types imports test ## all that CI runs
 
 bench: setup ## a training step here against a plain diffusers loop, side by side
 	$(BIN)/python benchmarks/training_step.py $(ARGS)
+
+bench-stopping: setup ## how much earlier training ends by itself than after a fixed number of steps, and what it reaches
+	$(BIN)/python -m benchmarks.stopping $(ARGS)
 
 docs: setup ## check that every link inside the documentation leads somewhere
 	$(BIN)/python docs/check_links.py

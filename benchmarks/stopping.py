@@ -18,6 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -149,6 +150,20 @@ def measure(demo: DemoWord, seed: int, judge: Judge, deciding: Path, options: ar
         )
 
 
+def measured(demos: list[DemoWord], chosen: argparse.Namespace) -> Iterator[Outcome]:
+    """All words with one seed, then with the next; told as they come."""
+    with tempfile.TemporaryDirectory() as name:
+        prepared: list[tuple[DemoWord, Judge, Path]] = []
+        for demo in demos:
+            deciding, judging = halves(demo, Path(name) / demo.word)
+            prepared.append((demo, make_judge(demo, judging, chosen.precision), deciding))
+        for seed in range(chosen.seeds):
+            for demo, judge, deciding in prepared:
+                outcome = measure(demo, seed, judge, deciding, chosen)
+                print(json.dumps(asdict(outcome)), flush=True)
+                yield outcome
+
+
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -159,16 +174,7 @@ def main() -> None:
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "stopping.json")
     chosen = parser.parse_args()
-    outcomes: list[Outcome] = []
-    for demo in (STYLE, SUBJECT):
-        if demo.word not in chosen.words:
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            deciding, judging = halves(demo, Path(folder))
-            judge = make_judge(demo, judging, chosen.precision)
-            for seed in range(chosen.seeds):
-                outcomes.append(measure(demo, seed, judge, deciding, chosen))
-                print(json.dumps(asdict(outcomes[-1])), flush=True)
+    outcomes = list(measured([demo for demo in (STYLE, SUBJECT) if demo.word in chosen.words], chosen))
     result = {
         "outcomes": [asdict(one) | {"time_ratio": one.time_ratio, "gain_share": one.gain_share} for one in outcomes],
         "median_time_ratio": statistics.median(one.time_ratio for one in outcomes),

@@ -107,6 +107,7 @@ class AppendFile:
         size = os.fstat(self._file.fileno()).st_size
         try:
             self._write_all(content)
+            os.fsync(self._file.fileno())
         except OSError as problem:
             self._file.truncate(size)
             raise _cannot_write(self._path, problem) from problem

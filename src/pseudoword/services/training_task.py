@@ -22,7 +22,7 @@ from pseudoword.models.vocabulary import VocabularyTable
 from pseudoword.services.pictures import called, latent_mask
 from pseudoword.training.captions import NAME, Templates
 from pseudoword.training.draws import Drawing, TrainingData
-from pseudoword.training.fixed_batch import FixedBatch, make_fixed_batch
+from pseudoword.training.fixed_batch import BESIDE, DECIDING, FixedBatch, make_fixed_batch
 from pseudoword.training.initial import vocabulary_rows
 from pseudoword.training.latents import Latents
 from pseudoword.training.options import TrainOptions
@@ -58,13 +58,14 @@ def make_task(options: TrainOptions, material: Material, folder: RunFolder) -> T
     assert options.steps is not None
     rates = parse_rates(options.learning_rate)
     made_from = _Maker(options, conditioner.model, len(material.pictures))
-    held_back = None
+    held_back, wanted = None, DECIDING
     if material.held_back_latents is not None:
-        held_back = _fixed_batch(material.held_back, material.held_back_latents, conditioner.model)
+        held_back = _fixed_batch(material.held_back, material.held_back_latents, conditioner.model, DECIDING)
+        wanted = BESIDE
     return Task(
         conditioner=conditioner,
         data=_data(options, material),
-        fixed_batch=_fixed_batch(material.pictures, material.latents, conditioner.model),
+        fixed_batch=_fixed_batch(material.pictures, material.latents, conditioner.model, wanted),
         held_back_batch=held_back,
         options=options,
         drawing=Drawing(
@@ -100,8 +101,8 @@ def _data(options: TrainOptions, material: Material) -> TrainingData:
     )
 
 
-def _fixed_batch(pictures: list[Picture], latents: Latents, model: BaseModel) -> FixedBatch:
-    return make_fixed_batch(latents, [picture.words for picture in pictures], model.schedule)
+def _fixed_batch(pictures: list[Picture], latents: Latents, model: BaseModel, wanted: int) -> FixedBatch:
+    return make_fixed_batch(latents, [picture.words for picture in pictures], model.schedule, wanted=wanted)
 
 
 def _end_of_timesteps(options: TrainOptions, num_timesteps: int) -> int | None:

@@ -18,7 +18,8 @@ from pseudoword.training.objective import add_noise, mean_squared_error, target
 
 _AT_ONCE = 8
 _SEED = 20230209
-_WANTED_SAMPLES = 48
+DECIDING, BESIDE = 24, 12
+"""Samples of a batch that decides, and of one that is only shown beside it: together they cost some three steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,18 +42,18 @@ class FixedBatch:
 
 
 def make_fixed_batch(
-    latents: Latents, words: Sequence[str], schedule: NoiseSchedule, rounds: int | None = None
+    latents: Latents, words: Sequence[str], schedule: NoiseSchedule, rounds: int | None = None, wanted: int = DECIDING
 ) -> FixedBatch:
     """Every picture `rounds` times, each time at another noise level.
 
-    By default about 48 samples in all; of more than 48 pictures, 48 spread over the list are taken.
+    By default about `wanted` samples in all; of more pictures, so many spread over the list are taken.
     """
-    if rounds is None and len(words) > _WANTED_SAMPLES:
-        kept = [i * len(words) // _WANTED_SAMPLES for i in range(_WANTED_SAMPLES)]
+    if rounds is None and len(words) > wanted:
+        kept = [i * len(words) // wanted for i in range(wanted)]
         latents = latents.subset(kept)
         words = [words[i] for i in kept]
     num_pictures = len(words)
-    rounds = rounds or max(1, round(_WANTED_SAMPLES / num_pictures))
+    rounds = rounds or max(1, round(wanted / num_pictures))
     total = rounds * num_pictures
     order = rng.permutation(total, _SEED, "fixed order")
     spread = (torch.tensor(order) + 0.5) / total * schedule.num_timesteps

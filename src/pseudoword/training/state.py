@@ -210,21 +210,12 @@ def _from_first_format(tensors: Tables, metadata: dict[str, str]) -> tuple[Table
 
 
 def _from_second_format(tensors: Tables, metadata: dict[str, str]) -> tuple[Tables, dict[str, str]]:
-    """The latest evaluation is the only one that is known, and the best rows only where they are the present ones."""
+    """Its losses are of a fixed batch of another size, so that judging begins anew."""
     counters: dict[str, Any] = json.loads(metadata["counters"])
-    step, loss = counters.pop("evaluated_step", -1), counters.pop("last_loss", None)
-    counters["history"] = [] if loss is None else [[step, loss, None]]
-    renamed = dict(tensors)
-    if counters.get("best_step") == counters["step"] != 0:
-        result = _AVERAGE if any(key.startswith(f"{_AVERAGE}.") for key in tensors) else _ROWS
-        renamed |= {
-            f"{_BEST}.{key.removeprefix(f'{result}.')}": values.clone()
-            for key, values in tensors.items()
-            if key.startswith(f"{result}.")
-        }
-    else:
-        counters["best_loss"] = counters["best_step"] = None
-    return renamed, {**metadata, "counters": json.dumps(counters)}
+    for name in ("evaluated_step", "last_loss"):
+        counters.pop(name, None)
+    counters |= {"history": [], "best_loss": None, "best_step": None}
+    return tensors, {**metadata, "counters": json.dumps(counters)}
 
 
 _COUNTERS = (

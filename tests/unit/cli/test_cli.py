@@ -273,3 +273,50 @@ def test_folders_may_come_from_the_environment(run, tiny_folder, monkeypatch, tm
     run("generate", "a cat", "--model", tiny_folder("sd1"), "--steps", 1)
     assert list((tmp_path / "elsewhere").rglob("*.png"))
     assert not Path("outputs").exists()
+
+
+def test_a_config_file_gives_settings_and_the_command_line_goes_before_it(
+    run, train, pictures_dir, tiny_folder, tmp_path
+):
+    (tmp_path / "c.toml").write_text(
+        f'name = "zorp"\npictures = "{pictures_dir}"\nmodel = "{tiny_folder("sd1")}"\nsteps = 50\nflip = true\n'
+        'evaluate_every = 0\npreview_every = 0\nprecision = "fp32"\nlearning_rate = 0.01\n'
+        'preview_prompt = ["a [name]"]\n'
+    )
+    result = run("train", "--config", "c.toml", "--steps", 2, "--no-flip", "--batch-size", 1)
+    assert result.exit_code == 0, result.output
+    written = json.loads((tmp_path / "runs/zorp/run.json").read_text())["options"]
+    assert (written["steps"], written["flip"], written["batch_size"], written["learning_rate"]) == (2, False, 1, "0.01")
+    assert written["preview_prompt"] == ["a [name]"]
+    result = run("train", "quux", "--config", "runs/zorp/config.toml", "--save-every", 1)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "runs/quux/embeddings/quux-1.safetensors").is_file()
+
+
+def test_what_is_wrong_with_a_config_is_one_line_and_code_2(run, tmp_path):
+    (tmp_path / "c.toml").write_text("colour = 1\nsteps = true\n")
+    one_line_and_code_2(run("train", "zorp", "p", "--config", "c.toml"), "colour is no setting", "steps = True")
+    one_line_and_code_2(run("train", "zorp", "p", "--config", "none.toml"), "none.toml cannot be read")
+    one_line_and_code_2(run("train", "zorp"), "no PICTURES_DIR", "--config")
+    one_line_and_code_2(run("train"), "no NAME and no PICTURES_DIR")
+
+
+def test_resume_takes_harmless_settings_and_refuses_others_with_the_difference(run, train, tmp_path):
+    assert train().exit_code == 0
+    result = run("resume", "zorp", "--steps", 5, "--preview-every", 5, "--preview-prompt", "a [name]", "--keep", "last")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "runs/zorp/previews/zorp-5.png").is_file()
+    one_line_and_code_2(
+        run("resume", "zorp", "--steps", 9, "--batch-size", 4, "--flip"),
+        "--batch-size is 2 in the run and 4 here", "--flip is False in the run and True here",
+    )  # fmt: skip
+    assert run("resume", "zorp", "--batch-size", 2, "--no-flip").exit_code == 0
+
+
+def test_the_last_lines_say_what_was_best_and_why_it_ended(train):
+    result = train("--evaluate-every", 1)
+    done, best, kept = result.output.strip().splitlines()[-3:]
+    assert re.fullmatch(r"done: 3 steps, [\d.]+ s per step; ended with its last step", done)
+    step = re.fullmatch(r"best: loss [\d.]+ on the fixed batch after step (\d), [\d.]+ before training", best)[1]
+    assert kept == f"kept: the vectors after step {step}"
+    assert train("--evaluate-every", 0, name="quux").output.strip().endswith("kept: the vectors after step 3")

@@ -138,6 +138,15 @@ def test_the_best_rows_are_kept_under_their_name_and_keep_says_which_become_the_
     )
 
 
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_a_stopped_run_leaves_what_it_would_leave_at_its_end(settings, options, keep):
+    stop_after(train_word(options(keep=keep), settings), 5)
+    state = TrainState.load(settings.runs_dir / "zorp" / "state.safetensors")
+    assert state.best_step in (2, 4)
+    step = read_embedding(settings.embeddings_dir / "zorp.safetensors").provenance.step
+    assert step == (state.best_step if keep == "best" else 5)
+
+
 def test_both_series_of_losses_are_told_and_the_held_back_one_decides(settings, options, held_back):
     events = list(train_word(options(held_back=held_back), settings))
     rows = table(settings, "evaluations.csv")
