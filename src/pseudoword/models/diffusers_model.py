@@ -11,10 +11,8 @@ from typing import Any
 import torch
 
 from pseudoword.families import Family
+from pseudoword.models.attention import MAX_PLAIN_TOKENS, TiledProcessor
 from pseudoword.models.protocols import Conditioning, ModelHashes, NoiseSchedule, TextEncoder
-
-_MAX_PLAIN_TOKENS = 256
-"""Up to so many latent positions CPU attention is quicker written out than fused (docs/experiments.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +137,10 @@ def tune_unet(unet: Any, device: torch.device) -> None:
         return
     from diffusers.models.attention_processor import AttnProcessor
 
-    if _most_attention_tokens(unet.config) <= _MAX_PLAIN_TOKENS:
+    if _most_attention_tokens(unet.config) <= MAX_PLAIN_TOKENS:
         unet.set_attn_processor(AttnProcessor())
+    elif unet.dtype != torch.float32:
+        unet.set_attn_processor(TiledProcessor())
     unet.to(memory_format=torch.channels_last)
 
 

@@ -3,14 +3,14 @@
 normal  everything stays on the device.
 medium  text encoders, UNet and autoencoder are on the device only while they work; pictures go through the
         autoencoder one by one.
-low     as medium; of the UNet only one block at a time; attention in slices (except on CUDA, whose fused kernel
-        needs less still); pictures above the model's own size go through the autoencoder in overlapping tiles;
+low     as medium; of the UNet only one block at a time; attention in slices on MPS (on CUDA and CPUs what is used
+        anyway needs less still); pictures above the model's own size go through the autoencoder in overlapping tiles;
         training keeps few activations and computes the others again (Chen et al. 2016, arXiv 1604.06174).
 
 The weights' home is the host's memory: a part that leaves the device is dropped there, not copied back, as frozen
 weights do not change. Nobody has to ask for a part: hooks on the modules do. While gradients are recorded,
 what takes part in training stays, since the way back needs the same weights. On a CPU the device is the
-host, so that moving costs and saves nothing; slices, tiles and recomputing do.
+host, so that moving costs and saves nothing; tiles and recomputing do.
 """
 
 from collections.abc import Iterable, Mapping
@@ -103,7 +103,7 @@ def _work_in_pieces(parts: Parts, device: torch.device) -> None:
     vae.enable_tiling()
     vae.tile_latent_min_size, vae.tile_sample_min_size = edge, edge * downscale
     unet.enable_gradient_checkpointing()
-    if device.type != "cuda":
+    if device.type == "mps":
         unet.set_attention_slice("max")
 
 
