@@ -6,10 +6,10 @@ tile by tile (Dao 2023, FlashAttention-2, arXiv 2307.08691, §2.2 and Algorithm 
     D = rowsum(dO ∘ O)        dV = Pᵀ·dO
     dS = P ∘ (dO·Vᵀ - D)      dQ = s·dS·K      dK = s·dSᵀ·Q
 
-In half precision torch's fused operator reaches a quarter of a processor's matrix-product speed with the narrow heads of
-SD1; these products reach a half (docs/experiments.md). Scores come out of a product rounded to half precision: so that
-large ones lose nothing that matters, about the row's greatest is subtracted *inside* the product, as two more columns, and
-so is D. A softmax does not change by what is subtracted, so the greatest of some keys is good enough.
+In half precision torch's fused operator reaches a quarter of a processor's matrix-product speed with the narrow heads
+of SD1; these products reach a half (docs/experiments.md). Scores come out of a product rounded to half precision: so
+that large ones lose nothing that matters, about the row's greatest is subtracted *inside* the product, as two more
+columns, and so is D. A softmax does not change by what is subtracted, so the greatest of some keys is good enough.
 """
 
 from collections.abc import Iterator
@@ -76,7 +76,7 @@ def _written_out(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) ->
 
 
 class TiledProcessor:
-    """Attention of diffusers' UNets by the way that is quickest for the number of keys; in place of `AttnProcessor2_0`."""
+    """Attention of diffusers' UNets, by the way that is quickest for the number of keys."""
 
     def __call__(
         self,

@@ -81,7 +81,9 @@ def test_the_processor_does_what_diffusers_own_does(cross, monkeypatch):
     from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 
     generator = torch.Generator().manual_seed(0)
-    module = Attention(query_dim=32, cross_attention_dim=24 if cross else None, heads=4, dim_head=8).requires_grad_(False)
+    module = Attention(query_dim=32, cross_attention_dim=24 if cross else None, heads=4, dim_head=8).requires_grad_(
+        False
+    )
     tokens = torch.randn(2, 50, 32, generator=generator, requires_grad=True)
     context = torch.randn(2, 20, 24, generator=generator, requires_grad=True) if cross else None
     learned = [tensor for tensor in (tokens, context) if tensor is not None]

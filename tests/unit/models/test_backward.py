@@ -6,6 +6,7 @@ import torch
 from pseudoword.conditioning.conditioner import Conditioner
 from pseudoword.models.load import load_model
 
+
 def one_step(model):
     """The loss, and the learned rows."""
     rows = {
