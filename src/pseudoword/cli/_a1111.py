@@ -33,7 +33,7 @@ def translated(arguments: Sequence[str], options: Sequence[str]) -> tuple[list[s
     """
     ours: list[str] = []
     notes: list[str] = []
-    asked: dict[str, str] = {}
+    asked: dict[str, tuple[str, str]] = {}
     rest = list(arguments)
     while rest and rest[0] != "--":
         written, *rest = rest
@@ -46,8 +46,10 @@ def translated(arguments: Sequence[str], options: Sequence[str]) -> tuple[list[s
             continue
         if said:
             notes.append(f"{said} is {option} {value} here")
-        if asked.setdefault(option, value) != value:
-            raise typer.BadParameter(f"{option} {asked[option]} and {option} {value} are both asked for")
+        before, said_before = asked.get(option, (value, ""))
+        if before != value and (said or said_before):  # of two of our own the last counts, as everywhere
+            raise typer.BadParameter(f"{option} {before} and {option} {value} are both asked for")
+        asked[option] = (value, said)
         ours += [option, value]
     return ours + rest, notes
 
