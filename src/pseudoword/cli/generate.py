@@ -69,12 +69,13 @@ def _events(options: GenerateCommand, settings: Settings, given: set[str]) -> It
     from pseudoword.services.styles import with_styles
 
     request: GenerateOptions = options
-    model, recorded = options.model, None
+    model, prediction, recorded = options.model, options.prediction, None
     if options.from_picture is not None:
         names = {own.name for own in fields(GenerateOptions)} & given
         recorded = read_request(options.from_picture, {name: getattr(options, name) for name in names})
         request = recorded.request
         model = model if "model" in given else recorded.model
+        prediction = prediction if "prediction" in given else recorded.prediction
     prompt, negative = with_styles(settings, request.prompt, request.negative_prompt, options.style or ())
     request = replace(request, prompt=prompt, negative_prompt=negative)
     studio = Studio.open(
@@ -83,7 +84,7 @@ def _events(options: GenerateCommand, settings: Settings, given: set[str]) -> It
         device=options.device,
         precision=options.precision,
         vae=options.vae,
-        prediction=options.prediction,
+        prediction=prediction,
         memory=options.memory,
     )
     if recorded is not None:

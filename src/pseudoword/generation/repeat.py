@@ -11,7 +11,10 @@ from typing import Any
 from pseudoword.errors import BadFile, BadOption
 from pseudoword.generation.infotext import PRODUCT, Infotext, parse_infotext, read_hash_list
 from pseudoword.generation.options import GenerateOptions
+from pseudoword.settings import PREDICTIONS
 
+PREDICTION = "Prediction type"
+"""The infotext's key for `--prediction`: our own, which A1111 passes over."""
 _SEEDS = 1 << 32
 
 
@@ -27,6 +30,8 @@ class Repeat:
     vae: str
     """File name of an autoencoder that was not the model's own, empty where it was."""
     vae_hash: str
+    prediction: str
+    """What `--prediction` said; `auto` where nothing is recorded."""
     words: Mapping[str, str]
     """Learned words that were used, with the first digits of their files' sha256."""
     notes: tuple[str, ...]
@@ -128,6 +133,7 @@ def repeat(infotext: Infotext, program: str) -> Repeat:
         model_hash=said.get("Model hash", "").lower(),
         vae=said.get("VAE", ""),
         vae_hash=said.get("VAE hash", "").lower(),
+        prediction=_prediction(said) or "auto",
         words=read_hash_list(said.get("TI hashes", "")),
         notes=(*notes, *_left_out(said)),
     )
@@ -152,6 +158,12 @@ def _noise(said: Mapping[str, str], infotext: Infotext, program: str, *, ours: b
     return ("CPU" if ours else "NV"), notes
 
 
+def _prediction(said: Mapping[str, str]) -> str:
+    """The recorded word, empty where there is none that `--prediction` knows."""
+    word = said.get(PREDICTION, "")
+    return word if word in PREDICTIONS else ""
+
+
 def _number(value: object) -> float:
     try:
         return float(str(value))
@@ -162,6 +174,8 @@ def _number(value: object) -> float:
 def _left_out(said: Mapping[str, str]) -> list[str]:
     """What A1111 can do and this cannot, as far as the picture used it."""
     unknown = [key for key in said if key not in _ROWS and key not in _ELSEWHERE]
+    if _prediction(said):
+        unknown.remove(PREDICTION)
     notes = [f"{key}: {said[key]} is not repeated" for key in unknown if key != "Old prompt editing timelines"]
     if said.get("Old prompt editing timelines") == "True":
         notes.append("versions of A1111 before 1.6 counted the steps of [from:to:when] differently")

@@ -16,6 +16,7 @@ from pseudoword.generation.grid import make_grid
 from pseudoword.generation.img2img import Sources, load_sources
 from pseudoword.generation.naming import Moment, SaveOptions, file_name
 from pseudoword.generation.options import GenerateOptions
+from pseudoword.generation.repeat import PREDICTION
 from pseudoword.generation.saving import next_grid_path, next_picture_path, save_picture
 from pseudoword.generation.signals import Signal
 from pseudoword.library import Library
@@ -35,6 +36,8 @@ class Studio:
     conditioner: Conditioner
     library: Library
     settings: Settings
+    prediction: str = "auto"
+    """What the user said that the UNet predicts; pictures record it, since the model's hash does not tell."""
 
     @classmethod
     def open(
@@ -64,7 +67,12 @@ class Studio:
             prediction=prediction,
             memory=memory,
         )
-        return cls(conditioner=Conditioner(loaded), library=Library(settings.embeddings_dir), settings=settings)
+        return cls(
+            conditioner=Conditioner(loaded),
+            library=Library(settings.embeddings_dir),
+            settings=settings,
+            prediction=prediction,
+        )
 
     def draw(self, options: GenerateOptions, sources: Sources | None = None) -> Events:
         """Yield `Warned` about words that do not fit, progress, and a `PictureDone` per picture; saves nothing.
@@ -78,7 +86,8 @@ class Studio:
         prompts = (options.prompt, options.negative_prompt, options.hires_prompt, options.hires_negative_prompt)
         usable = usable_words(self.conditioner, snapshot, prompts)
         yield from usable.warnings
-        yield from draw(self.conditioner, options, usable.words, usable.hashes, sources, usable.notes())
+        notes = usable.notes() | {PREDICTION: None if self.prediction == "auto" else self.prediction}
+        yield from draw(self.conditioner, options, usable.words, usable.hashes, sources, notes)
 
     def draw_and_save(self, options: GenerateOptions, saving: SaveOptions = _AS_USUAL) -> Events:
         """As `draw`, and write every picture, and a grid if there are several.

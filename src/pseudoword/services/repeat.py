@@ -27,6 +27,11 @@ class Recorded:
     repeated: Repeat
 
     @property
+    def prediction(self) -> str:
+        """What it was drawn with, as `--prediction` has it."""
+        return self.repeated.prediction
+
+    @property
     def model(self) -> str:
         """The bundled model that drew it; the first of them where another one did."""
         return self.repeated.model if self.repeated.model in BUNDLED_MODELS else BUNDLED
@@ -60,8 +65,9 @@ def differences(studio: Studio, recorded: Recorded) -> Iterator[Warned]:
     for note in repeated.notes:
         yield Warned(message=f"{recorded.picture.name}: {note}")
     model = studio.conditioner.model
-    for told in filter(None, (_model_differs(repeated, model), _vae_differs(repeated, model))):
-        yield Warned(message=f"{recorded.picture.name} {told}")
+    told = (_model_differs(repeated, model), _vae_differs(repeated, model), _prediction_differs(repeated, studio))
+    for sentence in filter(None, told):
+        yield Warned(message=f"{recorded.picture.name} {sentence}")
     for message in _word_differences(studio, recorded):
         yield Warned(message=message)
 
@@ -85,6 +91,16 @@ def _vae_differs(repeated: Repeat, model: BaseModel) -> str:
     uses = f"{model.hashes.vae_name} [{here}]" if here else "the model's own"
     move = "give its file with --vae" if repeated.vae_hash else "leave --vae out"
     return f"was drawn with {drew}, and this is {uses}: {move}"
+
+
+def _prediction_differs(repeated: Repeat, studio: Studio) -> str:
+    if repeated.prediction == studio.prediction:
+        return ""
+    drew, here = (
+        "what the model's files say" if word == "auto" else f"--prediction {word}"
+        for word in (repeated.prediction, studio.prediction)
+    )
+    return f"was drawn with {drew}, and this is {here}: the picture may differ"
 
 
 def _word_differences(studio: Studio, recorded: Recorded) -> Iterator[str]:

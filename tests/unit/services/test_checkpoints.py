@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from pseudoword.cli.main import app
 from pseudoword.events import Saved
+from pseudoword.generation.metadata import read_picture
 from pseudoword.services.train import resume_run, train_word
 from pseudoword.settings import Settings
 from pseudoword.training.options import TrainOptions
@@ -75,6 +76,26 @@ def test_what_cannot_be_used_ends_in_one_line_and_exit_code_2(checkpoint, monkey
     assert result.exit_code == 2
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_picture_records_the_prediction_and_is_drawn_again_with_it(checkpoint, tmp_path):
+    which = ("--model", checkpoint / "tiny.ckpt", "--vae", checkpoint / "tiny.vae.safetensors", "--device", "cpu")
+    for name, more in (
+        ("first", ("a cat", "--prediction", "v", "--steps", 2, "--width", 64, "--height", 64, "--seed", 1)),
+        ("again", ("--from", tmp_path / "first.png")),
+        ("other", ("--from", tmp_path / "first.png", "--prediction", "epsilon")),
+        ("plain", ("--from", tmp_path / "other.png", "--prediction", "auto")),
+    ):
+        result = run("generate", *more, *which, "--precision", "fp32", "--output", tmp_path / f"{name}.png")
+        assert result.exit_code == 0, result.output
+        told = "was drawn with --prediction" in " ".join(result.output.split())
+        assert told == (name in ("other", "plain")), result.output
+    texts = {path.stem: read_picture(path).text for path in tmp_path.glob("*.png")}
+    assert ", Prediction type: v, Version: pseudoword-" in texts["first"]
+    assert texts["again"] == texts["first"]
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "first.png").read_bytes()
+    assert "Prediction type: epsilon" in texts["other"]
+    assert "Prediction type" not in texts["plain"]
 
 
 def trained(checkpoint, pictures_dir, folder, memory, **more):
