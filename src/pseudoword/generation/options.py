@@ -15,6 +15,8 @@ from pseudoword.generation.sampling.names import AUTOMATIC, DEFAULT_SAMPLER, Sam
 
 NOISE_SOURCES = ("CPU", "NV")
 MAX_SEED = 2**32 - 1
+MAX_SCALE = 1000
+"""A1111's API takes any number; pictures stop to change long before this one."""
 RESIZE_MODES = ("just resize", "crop and resize", "resize and fill", "latent upscale")
 MASKED_CONTENT = ("fill", "original", "latent noise", "latent nothing")
 INPAINT_AREAS = ("whole picture", "only masked")
@@ -62,7 +64,7 @@ class SamplingOptions:
     scheduler: str = field(default=AUTOMATIC, metadata={"help": "Schedule of the noise levels, by A1111's name."})
     steps: int = field(default=20, metadata={"help": "Sampling steps, 1 to 150."})
     cfg_scale: float | None = field(
-        default=None, metadata={"help": "Classifier-free guidance; 1 is none. Default: the model family's."}
+        default=None, metadata={"help": "Classifier-free guidance; 1 is none, 0 the negative prompt alone. Default: the model family's."}
     )
     eta: float | None = field(
         default=None, metadata={"help": "Share of fresh noise. Default: 1 for ancestral and SDE samplers, 0 for DDIM."}
@@ -87,7 +89,7 @@ class SamplingOptions:
         resolve(self.sampler, self.scheduler)
         in_range("steps", self.steps, 1, 150)
         if self.cfg_scale is not None:
-            in_range("cfg-scale", self.cfg_scale, 1, 30)
+            in_range("cfg-scale", self.cfg_scale, -MAX_SCALE, MAX_SCALE)
         if self.eta is not None:
             in_range("eta", self.eta, 0, 2)
         for name in ("s_churn", "s_tmin", "s_tmax", "s_min_uncond", "sigma_min", "sigma_max", "rho"):

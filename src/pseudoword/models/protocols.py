@@ -192,7 +192,9 @@ class BaseModel(Protocol):
         conditioning: Conditioning,
         concat: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The UNet's prediction for `latents` [b, c, h, w] at integer `timesteps` [b], in float32.
+        """The UNet's prediction for `latents` [b, c, h, w] at `timesteps` [b], in float32.
+
+        Timesteps count from 0 and may be fractions: samplers ask for noise levels between the trained ones.
 
         `concat` [b, 1 + c, h, w] is for inpainting models only: the mask (1 is drawn anew) and the latents of
         the picture with the masked part grey. Without it such a model is told that everything is masked.

@@ -130,6 +130,8 @@ def _angle(state: _ScanState) -> None:
     if match is None or end <= match.end():
         state.token("quoted", "<", 1)  # plain, but kept apart so that what is removed around it makes no new one
         return
+    if match[1] == _CALL and state.text.startswith("<", match.end()) and state.text.startswith(">", end + 1):
+        end += 1  # `<embedding:<cat-toy>>`: the name has brackets of its own, as diffusers' words do
     whole, inner = state.text[state.position : end + 1], state.text[match.end() : end].strip()
     if match[1] == _CALL and inner:
         state.token("word", inner, len(whole))

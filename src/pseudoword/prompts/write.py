@@ -7,7 +7,7 @@ from decimal import Decimal
 from pseudoword.prompts.prompt import Part, Prompt
 from pseudoword.prompts.syntax import Break, Piece, Token, Word
 
-_SPECIAL = re.compile(r"[()\[\]\\:|#<]|\b(?=(?:AND|BREAK)\b)")
+_SPECIAL = re.compile(r"[()\[\]\\:|#<>]|\b(?=(?:AND|BREAK)\b)")
 
 
 def write_prompt(prompt: Prompt, *, several: bool = True) -> str:
@@ -46,6 +46,8 @@ def _piece(piece: Piece) -> str:
 
 
 def _call(name: str) -> str:
+    if name.startswith("<"):  # `<cat-toy>`; the space keeps a bracket behind a name without its own out of it
+        return f"<embedding:{name}>" if name.endswith(">") else f"<embedding: {name}>"
     if ">" not in name:
         return f"<embedding:{name}>"
     return "embedding:" + re.sub(r"(\W)", r"\\\1", name)

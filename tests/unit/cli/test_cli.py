@@ -130,7 +130,7 @@ def test_resuming_what_is_no_run(run, tmp_path):
         (["--sampler", "Heun++"], ["Heun++", "Euler a", "UniPC"]),
         (["--steps", "0"], ["--steps 0", "1 to 150"]),
         (["--width", "100"], ["--width 100", "multiple of 8"]),
-        (["--cfg-scale", "99"], ["--cfg-scale 99"]),
+        (["--cfg-scale", "1001"], ["--cfg-scale 1001", "-1000 to 1000"]),
         (["--seed", "-5"], ["--seed -5"]),
         (["--model", "nowhere"], ["no model 'nowhere'"]),
     ],

@@ -149,11 +149,22 @@ def test_a_size_that_is_no_multiple_of_eight_is_refused(load):
 
 @pytest.mark.parametrize(
     "options",
-    [{"steps": 0}, {"steps": 151}, {"batch_size": 0}, {"cfg_scale": 0.5}, {"seed": -2}, {"sampler": "x"}, {"width": 4}],
+    [{"steps": 0}, {"steps": 151}, {"batch_size": 0}, {"cfg_scale": 1001}, {"cfg_scale": float("nan")}, {"seed": -2}, {"sampler": "x"}, {"width": 4}],
 )
 def test_settings_out_of_range_are_refused(options):
     with pytest.raises(BadOption):
         GenerateOptions(prompt="x", **options)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5, 45.0, -2.0])
+def test_guidance_may_be_any_number_as_over_a1111s_api(load, scale):
+    """uncond + cfg·(cond - uncond) with another prompt's place: -1 towards a cat is 2 towards a dog."""
+    model = load("sd1")
+    [one] = draw(model, negative_prompt="dog", sampler="Euler", cfg_scale=scale)
+    [other] = draw(model, prompt="dog", negative_prompt="a cat", sampler="Euler", cfg_scale=1 - scale)
+    off = np.abs(values(one.image).astype(int) - values(other.image))
+    assert off.max() <= 1
+    assert f"CFG scale: {scale:g}, " in one.infotext
 
 
 def test_pixels_are_rounded_to_the_nearest_level():

@@ -275,6 +275,30 @@ def test_a_tiled_network_does_not_see_where_the_picture_is_cut(load):
     assert torch.allclose(whole.roll((24, 16), (2, 3)), moved, atol=1e-4)
 
 
+def test_tiling_in_one_thread_leaves_the_pictures_of_another_alone(load):
+    from threading import Event, Thread
+
+    from pseudoword.models.tiling import tiled
+
+    model = load("sd1")
+    latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    plain = model.decode_latents(latents)
+    open_there, done_here = Event(), Event()
+
+    def other():
+        with tiled(model, on=True):
+            open_there.set()
+            done_here.wait(60)
+
+    thread = Thread(target=other)
+    thread.start()
+    assert open_there.wait(60)
+    here = model.decode_latents(latents)
+    done_here.set()
+    thread.join()
+    assert torch.equal(here, plain)
+
+
 def test_a_schedule_that_the_sampler_does_not_take_is_told(load):
     events = list(draw(Conditioner(load("sd1")), request(sampler="DDIM", scheduler="karras"), {}))
     assert [e.message for e in events if isinstance(e, Warned)] == [

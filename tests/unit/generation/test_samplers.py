@@ -24,16 +24,16 @@ from pseudoword.generation.sampling.step import Knobs
 STEPS, SEED, SCALE = 12, 5, 4.0
 
 
-def ours(model, sampler):
+def ours(model, sampler, steps=STEPS):
     """Final latents of one picture, and the noise levels."""
     options = GenerateOptions(
-        prompt="a cat", negative_prompt="dog", sampler=sampler, steps=STEPS, cfg_scale=SCALE, seed=SEED
+        prompt="a cat", negative_prompt="dog", sampler=sampler, steps=steps, cfg_scale=SCALE, seed=SEED
     )
     request = resolve_request(model, options)
     prompts = encode_prompts(Conditioner(model), request, {})
     plan = request.first_plan(from_picture=False)
     noise = request.noise(request.seeds(0), request.shape(request.size))
-    events = sample(plan, request.denoiser(plan.sampler, prompts.first), noise, None, Tally(0, STEPS))
+    events = sample(plan, request.denoiser(plan.sampler, prompts.first), noise, None, Tally(0, steps))
     while True:
         try:
             next(events)
@@ -54,14 +54,14 @@ class Model:
         self.first = torch.randn(shape, generator=self.generator)
 
     @torch.no_grad()
-    def raw(self, x_vp, sigma):
+    def raw(self, x_vp, sigma, scale=SCALE):
         t = np.interp(math.log(sigma), self.log_sigmas, np.arange(1000))
         out = self.model.predict(x_vp.repeat(2, 1, 1, 1), torch.full((2,), float(t)), self.told)
-        return out[:1] + SCALE * (out[1:] - out[:1])
+        return out[:1] + scale * (out[1:] - out[:1])
 
-    def eps(self, x_vp, sigma):
+    def eps(self, x_vp, sigma, scale=SCALE):
         alpha = 1 / (1 + sigma**2)
-        out = self.raw(x_vp, sigma)
+        out = self.raw(x_vp, sigma, scale)
         if self.model.schedule.prediction_type == "epsilon":
             return out
         return math.sqrt(alpha) * out + math.sqrt(1 - alpha) * x_vp
@@ -135,6 +135,49 @@ def ddim(m, sigmas):
     return x
 
 
+def ddim_cfgpp(m, sigmas):
+    """Chung et al. 2024, algorithm 2: the picture is guided, the noise that is laid on again is not."""
+    alphas = [1 / (1 + s * s) for s in sigmas]
+    x = m.first
+    for s, a, a_next in zip(sigmas[:-1], alphas[:-1], alphas[1:], strict=True):
+        guided, unguided = m.eps(x, s, SCALE / 12.5), m.eps(x, s, 0)
+        x0 = (x - math.sqrt(1 - a) * guided) / math.sqrt(a)
+        x = math.sqrt(a_next) * x0 + math.sqrt(1 - a_next) * unguided
+    return x
+
+
+def levels(num, high, low):
+    """Karras et al. 2022, eq. 5 with rho = 7."""
+    return [(high ** (1 / 7) + i / (num - 1) * (low ** (1 / 7) - high ** (1 / 7))) ** 7 for i in range(num)]
+
+
+def restart(m, steps, high, low):
+    """Xu et al. 2023, algorithm 1: Heun down to t_min; K times noise up to t_max and Heun down again; Heun to 0.
+
+    A1111's numbers: t_min and t_max are the levels nearest to 0.1 and 2; 9 steps once, from 36 steps on a quarter of
+    all steps twice, taken out of the main way.
+    """
+
+    def derivative(x, t):
+        return m.eps(x / math.sqrt(1 + t * t), t)
+
+    def heun(x, way):
+        for t, t_next in pairwise(way):
+            d = derivative(x, t)
+            ahead = x + (t_next - t) * d
+            x = x + (t_next - t) * (d + derivative(ahead, t_next)) / 2 if t_next else ahead
+        return x
+
+    extra, repeats = (steps // 4, 2) if steps >= 36 else (9, 1)
+    way = [*levels(steps - extra * repeats, high, low), 0]
+    t_min, t_max = (min(way, key=lambda t: abs(t - wanted)) for wanted in (0.1, 2))
+    x = heun(m.first * high, way[: way.index(t_min) + 1])
+    for _ in range(repeats):
+        x = x + torch.randn(x.shape, generator=m.generator) * math.sqrt(t_max**2 - t_min**2)
+        x = heun(x, levels(extra + 1, t_max, t_min))
+    return heun(x, way[way.index(t_min) :])
+
+
 def unipc(m, sigmas):
     scheduler = diffusers.UniPCMultistepScheduler(
         solver_order=3, solver_type="bh1", prediction_type=m.model.schedule.prediction_type,
@@ -186,6 +229,7 @@ REFERENCES = {
     "DPM++ 2M Karras": dpmpp_2m,
     "DPM++ SDE Karras": dpmpp_sde,
     "DDIM": ddim,
+    "DDIM CFG++": ddim_cfgpp,
     "UniPC": unipc,
     "PLMS": plms,
     "LCM": lcm,
@@ -198,6 +242,14 @@ def test_final_latents_are_those_of_the_reference(load, sampler, kind):
     model = load(kind)
     result, sigmas = ours(model, sampler)
     expected = REFERENCES[sampler](Model(model), sigmas)
+    assert float((result - expected).norm() / expected.norm()) < 1e-3
+
+
+@pytest.mark.parametrize(("kind", "steps"), [("sd1", 20), ("sd2", 37), ("bundled", 20)])
+def test_restart_is_the_papers_algorithm(load, kind, steps):
+    model = load(kind)
+    result, sigmas = ours(model, "Restart", steps)
+    expected = restart(Model(model), steps, sigmas[0], sigmas[-2])
     assert float((result - expected).norm() / expected.norm()) < 1e-3
 
 

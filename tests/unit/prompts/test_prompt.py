@@ -67,6 +67,9 @@ def test_a_weight_of_a_prompt_without_and_is_told_with_its_column():
         ("<lo<lora:x>ra:y>", "<lora:y>"),
         ("<:x> <lora:>", "<:x> <lora:>"),
         ("a <embedding:My (cool) word.v2> b", "a <My (cool) word.v2> b"),
+        ("a <embedding:<cat-toy>> b", "a <<cat-toy>> b"),
+        ("a <embedding:<cat-toy> > b", "a <<cat-toy> > b"),
+        ("a <embedding:cat>> b", "a <cat>> b"),
         ("embedding:foo", "<foo>"),
         ("embedding:foo, a", "<foo>, a"),
         ("a,embedding:foo\nb", "a,<foo>\nb"),
@@ -89,7 +92,7 @@ def test_a_network_that_is_left_out_is_told_with_its_column():
 
 
 ALPHABET = [
-    *"()[]:|\\#<>a1.,\n ", "AND", " AND ", "BREAK", "embedding:", "<embedding:x>", "<lora:y:1>", ":1.5)", ":0.5]", "é",
+    *"()[]:|\\#<>a1.,\n ", "AND", " AND ", "BREAK", "embedding:", "<embedding:x>", "<embedding:", "<lora:y:1>", ":1.5)", ":0.5]", "é",
     ":2", "\U0001f600",
 ]  # fmt: skip
 PROMPTS = st.lists(st.sampled_from(ALPHABET), max_size=40).map("".join)
@@ -98,6 +101,7 @@ PROMPTS = st.lists(st.sampled_from(ALPHABET), max_size=40).map("".join)
 @example("<embedding:a:b.pt.pt> embedding:\\>x\\!", True)
 @example("embed<lora:x>ding:foo", True)
 @example("a:2:1", True)
+@example("<embedding:<a>> <embedding:<a><lora:x:1>>", True)
 @given(PROMPTS, st.booleans())
 def test_a_prompt_that_is_printed_reads_as_the_same_prompt(text, several):
     read = parse(text, several=several)
@@ -114,7 +118,7 @@ def bare(read):
 WEIGHTS = st.floats(-100, 100).filter(lambda w: w not in (1, 0)) | st.just(1.0)
 TEXTS = st.text(alphabet="ab ()[]:|\\#<>,.1BREAK AND", min_size=1, max_size=12).map(str.strip).filter(bool)
 
-NAMES = st.sampled_from(["foo", "a b", "x:y", "(z)"])
+NAMES = st.sampled_from(["foo", "a b", "x:y", "(z)", "<cat-toy>", "<a"])
 
 
 @given(
