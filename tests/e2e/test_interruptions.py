@@ -1,4 +1,4 @@
-"""A training stopped by a signal at a random moment ends, once resumed, with the same bits.
+"""A training stopped by a signal at a random moment ends, once resumed, with the same bits; a comparison too.
 
 Real processes and real signals, on a tiny model and on the one that ships. The moment is drawn anew in every run of
 the tests and stands in the message of a failure.
@@ -110,3 +110,37 @@ def test_ctrl_c_says_how_to_go_on(tiny_folder, pictures_dir, tmp_path):
     assert process.returncode == 130
     assert f"continue with: pseudoword resume {tmp_path / 'runs' / 'zorp'}" in output
     assert read_embedding(tmp_path / "embeddings" / "zorp.safetensors").provenance.step
+
+
+def comparing(folder: Path, model: object) -> list[str]:
+    return [
+        sys.executable, "-m", "pseudoword", "compare", "a cat", "--axis", "seed=1..4", "--axis", "cfg=3,7",
+        "--steps", "60", "--model", str(model), "--precision", "fp32", "--out", str(folder),
+    ]  # fmt: skip
+
+
+def test_a_comparison_that_was_killed_ends_with_the_same_cells_and_draws_no_finished_one_again(tiny_folder, tmp_path):
+    model, whole, killed = tiny_folder("sd1"), tmp_path / "whole", tmp_path / "killed"
+    subprocess.run(comparing(whole, model), check=True, env=environment(), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(comparing(killed, model), env=environment(), stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list((killed / "cells").glob("*.png"))) < 2:
+        assert process.poll() is None, "the comparison ended before it was stopped"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    time.sleep(random.uniform(0, 0.2))
+    process.kill()
+    assert process.wait(timeout=60) == -signal.SIGKILL
+    assert not (killed / "index.html").exists()
+    finished = {path.name: path.stat().st_mtime_ns for path in (killed / "cells").glob("*.png")}
+    assert 2 <= len(finished) < 8
+    subprocess.run(comparing(killed, model), check=True, env=environment(), stdout=subprocess.DEVNULL)
+    cells = {path.name: path for path in (killed / "cells").iterdir() if path.suffix == ".png"}
+    assert {name: cells[name].stat().st_mtime_ns for name in finished} == finished
+    assert {name: path.read_bytes() for name, path in cells.items()} == {
+        path.name: path.read_bytes() for path in (whole / "cells").glob("*.png")
+    }
+    assert len(cells) == 8
+    assert not list(killed.rglob("*.tmp*")), "what the kill cut short is cleared away"
+    assert (killed / "index.html").is_file()
+    assert (killed / "grid.png").is_file()

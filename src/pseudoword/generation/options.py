@@ -64,7 +64,10 @@ class SamplingOptions:
     scheduler: str = field(default=AUTOMATIC, metadata={"help": "Schedule of the noise levels, by A1111's name."})
     steps: int = field(default=20, metadata={"help": "Sampling steps, 1 to 150."})
     cfg_scale: float | None = field(
-        default=None, metadata={"help": "Classifier-free guidance; 1 is none, 0 the negative prompt alone. Default: the model family's."}
+        default=None,
+        metadata={
+            "help": "Classifier-free guidance; 1 is none, 0 the negative prompt alone. Default: the model family's."
+        },
     )
     eta: float | None = field(
         default=None, metadata={"help": "Share of fresh noise. Default: 1 for ancestral and SDE samplers, 0 for DDIM."}

@@ -18,7 +18,7 @@ from pseudoword._version import __version__
 from pseudoword.embeddings import read_one
 from pseudoword.errors import BadFile
 from pseudoword.events import Event, PictureDone, Progress, Saved, Warned
-from pseudoword.files import atomic_write, check_folder, sha256, write_json
+from pseudoword.files import atomic_write, check_folder, clear_leftovers, held_alone, sha256, write_json
 from pseudoword.generation.compare_page import Page, Picture, page_html
 from pseudoword.generation.comparison import Cell, CompareOptions, Grid, cells_of, command_line, parse_axes, plan
 from pseudoword.generation.comparison import plan_key as key_of_plan
@@ -81,6 +81,13 @@ def compare(options: CompareOptions, settings: Settings) -> Iterator[Event]:
     grid = plan(options, axes, choices_of(axes, options, settings, snapshot))
     out = options.out or settings.outputs_dir / "comparisons" / _folder_name(options)
     check_folder(out, "the folder")
+    with held_alone(out / ".lock", f"the folder {out}"):
+        for folder in (out, out / "cells"):
+            clear_leftovers(folder)
+        yield from _compare(options, settings, grid, out)
+
+
+def _compare(options: CompareOptions, settings: Settings, grid: Grid, out: Path) -> Iterator[Event]:
     cells = cells_of(grid)
     done = _DoneState(total=sum(cell.request.steps for _, cell in cells))
     studio: Studio | None = None

@@ -31,7 +31,11 @@ _AS_USUAL = SaveOptions()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Studio:
-    """A loaded model with a library: open once, draw often. The library is looked at anew for every request."""
+    """A loaded model with a library: open once, draw often. The library is looked at anew for every request.
+
+    One request at a time: in the memory modes `medium` and `low` the model's parts move while it draws. Callers with
+    several threads queue.
+    """
 
     conditioner: Conditioner
     library: Library

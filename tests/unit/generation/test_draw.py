@@ -149,7 +149,16 @@ def test_a_size_that_is_no_multiple_of_eight_is_refused(load):
 
 @pytest.mark.parametrize(
     "options",
-    [{"steps": 0}, {"steps": 151}, {"batch_size": 0}, {"cfg_scale": 1001}, {"cfg_scale": float("nan")}, {"seed": -2}, {"sampler": "x"}, {"width": 4}],
+    [
+        {"steps": 0},
+        {"steps": 151},
+        {"batch_size": 0},
+        {"cfg_scale": 1001},
+        {"cfg_scale": float("nan")},
+        {"seed": -2},
+        {"sampler": "x"},
+        {"width": 4},
+    ],
 )
 def test_settings_out_of_range_are_refused(options):
     with pytest.raises(BadOption):

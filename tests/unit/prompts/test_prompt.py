@@ -92,8 +92,8 @@ def test_a_network_that_is_left_out_is_told_with_its_column():
 
 
 ALPHABET = [
-    *"()[]:|\\#<>a1.,\n ", "AND", " AND ", "BREAK", "embedding:", "<embedding:x>", "<embedding:", "<lora:y:1>", ":1.5)", ":0.5]", "é",
-    ":2", "\U0001f600",
+    *"()[]:|\\#<>a1.,\n ", "AND", " AND ", "BREAK", "embedding:", "<embedding:x>", "<embedding:", "<lora:y:1>",
+    ":1.5)", ":0.5]", "é", ":2", "\U0001f600",
 ]  # fmt: skip
 PROMPTS = st.lists(st.sampled_from(ALPHABET), max_size=40).map("".join)
 

@@ -92,10 +92,12 @@ def test_a_stopped_comparison_goes_on_and_a_wider_one_draws_only_what_is_new(ask
     assert drawn == [1, 2, 2, 3]
     list(compare(asked("seed=1..4"), settings))
     assert drawn == [1, 2, 2, 3, 4]
-    for file in (tmp_path / "out" / "cells").glob("*.png"):
+    (tmp_path / "out" / "cells" / ".0123.4-5.tmp.png").write_bytes(b"what a kill left")
+    for file in (tmp_path / "out" / "cells").glob("[!.]*.png"):
         file.write_bytes(file.read_bytes()[:40])
     list(compare(asked("seed=1"), settings))
     assert drawn == [1, 2, 2, 3, 4, 1], "half a file is drawn again"
+    assert not list((tmp_path / "out").rglob("*.tmp*"))
 
 
 def test_a_word_that_was_trained_anew_is_drawn_anew(asked, settings, word, tmp_path):
