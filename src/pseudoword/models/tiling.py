@@ -37,7 +37,7 @@ def _prepare(model: BaseModel) -> None:
     for part in parts:
         for module in part.modules():
             if isinstance(module, torch.nn.Conv2d) and module.padding_mode == "zeros" and module.padding != (0, 0):
-                module._conv_forward = partial(_convolved, module)
+                module._conv_forward = partial(_convolved, module)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _convolved(
