@@ -25,7 +25,7 @@ from pseudoword.services.run_checks import check_captions, check_free, check_nam
 from pseudoword.services.run_pages import write_progress, write_report
 from pseudoword.services.run_settings import with_absolute_paths, with_changes, write_settings
 from pseudoword.services.suggest import suggested_text
-from pseudoword.services.training_task import Material, make_task, now
+from pseudoword.services.training_task import Material, make_task, now, with_preview_prompt
 from pseudoword.settings import Settings
 from pseudoword.training.captions import Templates, load_templates, make_templates
 from pseudoword.training.initial import starting_rows, with_vectors_of_file
@@ -59,6 +59,7 @@ def train_word(options: TrainOptions, settings: Settings) -> Iterator[Event]:
     rows = {} if asks else starting_rows(model, options)
     conditioner = Conditioner(model)
     check_name(conditioner, templates, options)
+    options = with_preview_prompt(options, templates)
     material = yield from _prepare(conditioner, templates, options, settings.cache_dir)
     if asks:
         word = yield from suggested_text(conditioner, templates, options, material.pictures, material.latents)

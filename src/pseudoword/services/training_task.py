@@ -1,7 +1,7 @@
 """From settings, pictures and a model to what the training loop works with; previews and copies of the word."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -138,6 +138,13 @@ class _Maker:
             ),
         )
         write_embedding(embedding, path)
+
+
+def with_preview_prompt(options: TrainOptions, templates: Templates) -> TrainOptions:
+    """The settings with a prompt for the previews where templates of the user's own are all that says what suits."""
+    if options.preview_prompt or options.template in _PREVIEW_PROMPTS:
+        return options
+    return replace(options, preview_prompt=(templates.without_words or (NAME,))[:1])
 
 
 def preview_prompts(options: TrainOptions) -> tuple[str, ...]:

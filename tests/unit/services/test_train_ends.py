@@ -360,6 +360,14 @@ def test_previews_of_several_prompts_are_laid_out_over_the_steps(settings, optio
     assert first[: 64 * 3] in found  # the first line of pixels of a cell
 
 
+def test_templates_of_the_users_own_say_what_the_previews_show(settings, options, tmp_path):
+    template = tmp_path / "t.txt"
+    template.write_text("[filewords], [name]\nan icon of [name]\nart by [name]\n")
+    list(train_word(options(template=str(template), steps=1, preview_every=1, preview_steps=1), settings))
+    with Image.open(settings.runs_dir / "zorp" / "previews" / "zorp-1.png") as preview:
+        assert read_infotext(preview.info["parameters"]).prompt == "an icon of zorp"
+
+
 def test_the_report_is_one_file_that_asks_nothing_of_the_network(settings, options, held_back):
     list(train_word(options(held_back=held_back, preview_every=3, save_every=3), settings))
     page = (settings.runs_dir / "zorp" / "report.html").read_text()
