@@ -14,6 +14,7 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from pseudoword.embeddings import embeddings_from_bytes
 from pseudoword.errors import BadFile, UnsafePickle
 from pseudoword.unpickle import load_pickle, loads
 
@@ -187,6 +188,15 @@ def test_every_binary_pickle_protocol_is_read(protocol: int) -> None:
     assert loads(zip_of(pickle.dumps(value, protocol)), "x") == value
 
 
+def test_the_first_binary_protocol_has_no_mark_and_is_read() -> None:
+    content = io.BytesIO()
+    torch.save({"cat": TABLE}, content, pickle_protocol=1, _use_new_zipfile_serialization=False)
+    assert content.getvalue().startswith(b"L1195")
+    assert torch.equal(loads(content.getvalue(), "x")["cat"], TABLE)
+    (found,) = embeddings_from_bytes(content.getvalue(), "cat", label="cat.pt")
+    assert found.container == "torch-legacy"
+
+
 def test_numpy_1_names_are_read_as_numpy_2_names_are() -> None:
     pickled = pickle.dumps(TABLE.numpy(), 2)
     assert b"numpy._core.multiarray" in pickled
@@ -297,6 +307,29 @@ def test_no_hostile_pickle_runs_and_the_refusal_names_what_it_met(family: str, w
         loads(wrap(pickled), "evil.pt")
     assert name in str(refusal.value)
     assert "evil.pt" in str(refusal.value)
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        b"cos\nsystem\n(S'touch %s'\ntR.",
+        b"(S'touch %s'\nios\nsystem\n.",
+        b"(cos\nsystem\nS'touch %s'\no.",
+        b"c__builtin__\ngetattr\n(cos\nsystem\nS'__call__'\ntR(S'touch %s'\ntR.",
+    ],
+    ids=["GLOBAL REDUCE", "INST", "OBJ", "getattr"],
+)
+def test_a_pickle_in_text_has_no_mark_and_is_still_refused_by_name(pickled: bytes, tmp_path: Path) -> None:
+    canary = tmp_path / "ran"
+    content = pickled % str(canary).encode()
+    pickle.loads(content)
+    assert canary.exists()
+    canary.unlink()
+    with pytest.raises(UnsafePickle, match=r"evil\.pt: its pickle calls (os\.system|__builtin__\.getattr)"):
+        loads(content, "evil.pt")
+    with pytest.raises(UnsafePickle, match=r"evil\.pt"):
+        embeddings_from_bytes(content, "evil", label="evil.pt")
     assert not canary.exists()
 
 

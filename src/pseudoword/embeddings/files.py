@@ -14,7 +14,7 @@ from pseudoword.embeddings.layouts import find_all
 from pseudoword.embeddings.pairs import join
 from pseudoword.errors import BadFile
 from pseudoword.families import UNKNOWN, family_of_file
-from pseudoword.unpickle import MAX_FILE
+from pseudoword.unpickle import MAX_FILE, refuse_unsafe_text
 
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "a JPEG picture, which cannot carry an embedding"),
@@ -105,6 +105,7 @@ def embeddings_from_bytes(content: bytes, stem: str, *, label: str) -> tuple[Fil
     """
     container = container_of(content)
     if container is None:
+        refuse_unsafe_text(content, label)
         raise BadFile(
             f"{label}: {_describe(content)}",
             expected="an embedding (.safetensors, .pt, .bin, or a picture that carries one)",

@@ -21,7 +21,14 @@ CONTEXT = 77
 _ANY_KEY = frozenset({"diffusers"})
 """Layouts of tensors under any key at all, as a conditioning that was saved has them too."""
 
-_WIDTH_SLOTS: Mapping[int, str] = {256: "clip_l", 768: "clip_l", 1024: "clip_h", 1280: "clip_g", 4096: "t5xxl"}
+_WIDTH_SLOTS: Mapping[int, tuple[str, ...]] = {
+    256: ("clip_l",),
+    768: ("clip_l",),
+    1024: ("clip_h",),
+    1280: ("clip_g", "bert"),
+    4096: ("t5xxl",),
+}
+"""Width → the slots that have it, the usual one first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +51,12 @@ class Found:
 
 
 def slot_of(key: str, width: int) -> str:
-    """Slot of a lone table: its width says it (256, 768, 1024, 1280, 4096), else its key, else clip_l."""
-    return _WIDTH_SLOTS.get(width) or (key if key in SLOTS else "clip_l")
+    """Slot of a lone table: its width says it (256, 768, 1024, 1280, 4096), else its key, else clip_l.
+
+    A key counts among the slots of one width, as LDM's BERT and SDXL's second encoder have.
+    """
+    of_width = _WIDTH_SLOTS.get(width, SLOTS)
+    return key if key in of_width else of_width[0]
 
 
 def is_table(value: object) -> bool:

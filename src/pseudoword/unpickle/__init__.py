@@ -8,11 +8,11 @@ be shorter, but its BUILD opcode sets attributes on whatever lies on the stack, 
 
 from pathlib import Path
 
-from pseudoword.errors import BadFile
+from pseudoword.errors import BadFile, UnsafePickle
 from pseudoword.unpickle._errors import clear_damage
 from pseudoword.unpickle._torch_file import is_legacy, is_zip, read_legacy, read_zip
 
-__all__ = ["MAX_FILE", "is_legacy", "is_zip", "load_pickle", "loads"]
+__all__ = ["MAX_FILE", "is_legacy", "is_zip", "load_pickle", "loads", "refuse_unsafe_text"]
 
 MAX_FILE = 256 << 20
 """Bytes; a file above this size is a model, no embedding, and is not read into memory."""
@@ -34,6 +34,21 @@ def load_pickle(path: Path) -> object:
     return loads(content, path.name)
 
 
+def refuse_unsafe_text(content: bytes, label: str) -> None:
+    """Name what a pickle of the oldest protocols calls; these have no mark to know them by, so other files pass.
+
+    Raises:
+        UnsafePickle: it names something that is not on the allow-list.
+    """
+    try:
+        with clear_damage(label):
+            read_legacy(content)
+    except UnsafePickle:
+        raise
+    except BadFile:
+        return  # no pickle at all
+
+
 def loads(content: bytes, label: str) -> object:
     """Read the object that `torch.save` wrote as `content`: mappings, lists, numbers, texts and tensors.
 
@@ -53,4 +68,5 @@ def loads(content: bytes, label: str) -> object:
             return read_zip(content)
         if is_legacy(content):
             return read_legacy(content)
+    refuse_unsafe_text(content, label)
     raise BadFile(f"{label}: no torch file by its content", expected="a file that torch.save wrote")

@@ -18,6 +18,8 @@ from pseudoword.unpickle._allowed import StandIn, Storage, StorageType
 from pseudoword.unpickle._machine import MAX_OPCODES, interpret
 
 _MAGIC = 0x1950A86A20F9469CFC6C
+_MAGIC_TEXT = b"L%dL\n." % _MAGIC
+"""The same as protocol 1 has it, which puts no mark of its own before it."""
 _PROTOCOL = 1001
 _MAX_MEMBERS = 10_000
 _MAX_DIRECTORY = 4 << 20
@@ -34,8 +36,8 @@ def is_zip(content: bytes) -> bool:
 
 
 def is_legacy(content: bytes) -> bool:
-    """Whether the content begins as a binary pickle does (PROTO and a protocol number)."""
-    return len(content) > 2 and content[0] == 0x80 and content[1] <= 5
+    """Whether the content begins as a binary pickle does (PROTO and a protocol number), or with torch's number."""
+    return (len(content) > 2 and content[0] == 0x80 and content[1] <= 5) or content.startswith(_MAGIC_TEXT)
 
 
 def read_zip(content: bytes) -> object:

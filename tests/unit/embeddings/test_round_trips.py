@@ -78,11 +78,16 @@ def test_every_set_of_encoders_has_a_layout_that_takes_it(slots: tuple[str, ...]
 
 @pytest.mark.parametrize(
     ("vectors", "layout"),
-    [({"bert": (1, 1280)}, "original"), ({"clip_h": (2, 1024)}, "onetrainer"), ({"clip_l": (2, 768)}, "original")],
+    [({"bert": (1, 1280)}, "original"), ({"clip_h": (2, 1024)}, "onetrainer"), ({"clip_l": (2, 768)}, "original")]
+    + [
+        ({slot: (2, 1280)}, layout)
+        for slot in ("bert", "clip_g")
+        for layout in ("a1111", "diffusers", "emb_params", "onetrainer", "card")
+    ],
 )
 def test_real_widths_survive_where_they_tell_the_encoder(vectors, layout: str) -> None:
     cat = Embedding(name="zorp", vectors={slot: torch.ones(*shape) for slot, shape in vectors.items()})
-    suffix = ".safetensors" if layout == "onetrainer" else ".pt"
+    suffix = {"onetrainer": ".safetensors", "card": ".png"}.get(layout, ".pt")
     assert embedding_from_bytes(embedding_to_bytes(cat, suffix, layout=layout), "x", label="x").same_vectors(cat)
 
 
