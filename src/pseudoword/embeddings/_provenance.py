@@ -68,7 +68,7 @@ def from_fields(fields: Mapping[str, object]) -> Provenance:
 def _whole(step: object) -> object:
     if isinstance(step, str) and step.isascii() and step.isdigit() and len(step) < 12:
         return int(step)
-    return step
+    return int(step) if isinstance(step, float) and step.is_integer() else step
 
 
 def unquoted(text: object) -> object:

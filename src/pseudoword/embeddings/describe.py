@@ -74,6 +74,19 @@ def _names(mapping: RawMapping) -> str:
 
 
 def _other(raw: object) -> str:
+    if isinstance(raw, list | tuple):
+        inner = _first(cast("list[object]", raw))
+        words = conditioning(inner) if isinstance(inner, torch.Tensor) else ""
+        return f"a list with {words}" if words else f"a {type(cast('object', raw)).__name__}, with no embedding at all"
     if isinstance(raw, torch.Tensor):
         return conditioning(raw) or f"a bare tensor of shape {list(raw.shape)}, with no name of what it is"
     return f"a {type(raw).__name__}, with no embedding at all"
+
+
+def _first(items: list[object] | tuple[object, ...]) -> object:
+    """What a list begins with; ComfyUI has a conditioning in a list in a list."""
+    for _ in range(4):
+        if not items or not isinstance(items[0], list | tuple):
+            break
+        items = cast("list[object]", items[0])
+    return items[0] if items else None

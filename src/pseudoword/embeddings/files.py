@@ -186,5 +186,7 @@ def _folded(name: str) -> str:
 def _describe(content: bytes) -> str:
     if not content:
         return "an empty file"
+    if content[8:10] == b'{"':
+        return f"a safetensors header of {int.from_bytes(content[:8], 'little')} bytes, more than the format allows"
     start = content[:64].lstrip()
     return next((what for sign, what in _FOREIGN if start.startswith(sign)), "a file of an unknown kind")

@@ -97,13 +97,15 @@ def table(key: str, value: object, *, is_named: bool = False) -> torch.Tensor:
 
 
 def conditioning(value: torch.Tensor) -> str:
-    """Words for a text encoder's output (77 × width, alone or in a batch), empty for anything else."""
+    """Words for a text encoder's output (77 × width, alone or in a batch; T5's are longer), empty for anything else."""
     shape = tuple(value.shape)
-    if len(shape) not in (2, 3) or shape[-1] < CONTEXT or shape[-2] == 0 or shape[-2] % CONTEXT:
+    if len(shape) not in (2, 3) or shape[-1] < CONTEXT or shape[-2] < CONTEXT:
+        return ""
+    if len(shape) == 2 and shape[0] % CONTEXT:
         return ""
     return (
         f"a conditioning tensor of shape {list(shape)}, what a text encoder made of a whole prompt "
-        f"({CONTEXT} places), and no learned word"
+        f"({shape[-2]} places), and no learned word"
     )
 
 
@@ -122,13 +124,19 @@ def lone(layout: str, key: str, value: object, fields: RawMapping | None = None,
 
 
 def plain_fields(raw: RawMapping) -> dict[str, object]:
-    """The values of a mapping that are no tensors: where provenance may stand."""
-    return {key: value for key, value in raw.items() if isinstance(value, str | int | float | dict)}
+    """The values of a mapping that are no tensors, or single numbers as one: where provenance may stand."""
+    fields: dict[str, object] = {}
+    for key, value in raw.items():
+        if isinstance(value, torch.Tensor) and not value.ndim:
+            fields[key] = value.item()
+        elif isinstance(value, str | int | float | dict):
+            fields[key] = value
+    return fields
 
 
 def tensors_of(raw: RawMapping) -> dict[str, torch.Tensor]:
-    """The tensors of a mapping, by key as text."""
-    return {str(key): value for key, value in raw.items() if isinstance(value, torch.Tensor)}
+    """The tensors of a mapping, by key as text; a single number is a field and none of them."""
+    return {str(key): value for key, value in raw.items() if isinstance(value, torch.Tensor) and value.ndim}
 
 
 def as_list(value: object) -> list[object]:

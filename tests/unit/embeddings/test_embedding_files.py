@@ -486,6 +486,14 @@ def test_a_layout_that_would_make_a_word_look_like_a_prompts_encoding_is_not_wri
         embedding_to_bytes(long, ".safetensors", layout="diffusers")
 
 
+@pytest.mark.parametrize("step", [torch.tensor(7), torch.tensor(7.0), 7.0, "7"])
+@pytest.mark.parametrize("value", [{"emb_params": ROWS}, {"<x>": ROWS}, {"string_to_param": {"*": ROWS}}])
+def test_a_step_beside_the_vectors_is_no_second_tensor(value: dict, step: object) -> None:
+    found = read(torch_bytes({**value, "step": step}))
+    assert torch.equal(found.vectors["clip_l"], ROWS)
+    assert found.provenance.step == 7
+
+
 @pytest.mark.parametrize("nothing", ["null", "None"])
 def test_a_checkpoint_that_a_trainer_does_not_know_is_none(nothing: str) -> None:
     """ai-toolkit's header has every field as JSON, kohya's as Python writes it."""
@@ -512,6 +520,8 @@ def test_a_large_file_of_another_kind_is_called_a_model(tmp_path: Path) -> None:
         ({"x": torch.ones(77, 768)}, "a conditioning tensor"),
         ({"x": torch.ones(1, 77, 768)}, "a conditioning tensor"),
         (torch.ones(1, 154, 2048), "a conditioning tensor"),
+        ({"x": torch.ones(1, 256, 4096)}, "a conditioning tensor"),
+        ([[torch.ones(1, 77, 768), {"pooled_output": ROWS}]], "a list with a conditioning tensor"),
         ({"prompt_embeds": torch.ones(1, 9, 768)}, "made of a prompt"),
         ({"optimizer_state_dict": {}, "hash": "ab12"}, "an optimiser's state"),
         ({"first_stage_model.decoder.conv_in.weight": ROWS}, "a VAE"),
@@ -529,6 +539,11 @@ def test_other_files_of_the_trade_are_called_what_they_are(value: object, words:
 def test_a_header_length_beyond_the_file_is_refused_before_the_header_is_parsed() -> None:
     with pytest.raises(BadFile, match="header says 99999999 bytes"):
         read((99_999_999).to_bytes(8, "little") + b'{"a"')
+
+
+def test_a_header_length_beyond_the_formats_limit_is_called_that() -> None:
+    with pytest.raises(BadFile, match="a safetensors header of 1000000000 bytes, more than the format allows"):
+        read((10**9).to_bytes(8, "little") + b'{"a": 1}')
 
 
 def test_an_unsafe_pickle_keeps_its_own_kind_of_error() -> None:
