@@ -5,8 +5,9 @@ import torch
 from pseudoword.embeddings._find import LAYERS, PARAMS
 from pseudoword.embeddings._provenance import OURS, a1111_fields
 from pseudoword.embeddings.embedding import Embedding
-from pseudoword.embeddings.found import conditioning, slot_of
-from pseudoword.errors import BadOption
+from pseudoword.embeddings.found import slot_of
+from pseudoword.embeddings.layouts import find_all
+from pseudoword.errors import BadFile, BadOption
 
 RawDict = dict[str, object]
 
@@ -64,12 +65,21 @@ def emb_params(embedding: Embedding) -> RawDict:
 def diffusers(embedding: Embedding) -> RawDict:
     """The word as the only key."""
     slot, rows = _only(embedding, "a diffusers file")
-    if conditioning(rows):
+    key = _key_for(slot, rows, embedding.name) if slot == "bert" else embedding.name
+    if not _is_taken_for_a_word(key, rows):
         raise BadOption(
-            f"{embedding.name} has {len(rows)} vectors, which under a key of its own look like a prompt's encoding",
-            next_move="Choose the layout emb_params",
+            f"{embedding.name} with {len(rows)} vectors, which under this key look like something else than a word",
+            next_move="Choose another name, or the layout emb_params",
         )
-    return {_key_for(slot, rows, embedding.name) if slot == "bert" else embedding.name: rows}
+    return {key: rows}
+
+
+def _is_taken_for_a_word(key: str, rows: torch.Tensor) -> bool:
+    """Whether the reader sees one, and neither a prompt's encoding (77 rows) nor a network's weight (`x.alpha`)."""
+    try:
+        return len(find_all({key: rows})) == 1
+    except BadFile:
+        return False
 
 
 def _by_encoder(embedding: Embedding, t5: str) -> RawDict:
