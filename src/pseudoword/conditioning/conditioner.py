@@ -112,6 +112,18 @@ class Conditioner:
         )
         return list(request.words)
 
+    def pads(self, prompt: str, negative_prompt: str, words: Words, options: PromptOptions) -> bool:
+        """Whether prompts of different lengths are made alike with empty chunks; nothing is encoded."""
+        request = read_request(
+            list(self._readers.values()),
+            (prompt, negative_prompt),
+            _places(words),
+            options,
+            num_calls=_MANY,
+            num_steps=_MANY,
+        )
+        return any(len({part.num_chunks for part in planned}) > 1 for planned in request.passes)
+
     def count(self, text: str, name: str) -> int:
         """How often a plain text, such as a caption, calls the word `name`; the least over the text encoders."""
         found = (reader.plain(text, reader.index({name: 1})) for reader in self._readers.values())

@@ -32,6 +32,8 @@ class Repeat:
     vae_hash: str
     prediction: str
     """What `--prediction` said; `auto` where nothing is recorded."""
+    padded: bool
+    """Whether prompts of different lengths were made alike (`Pad conds`)."""
     words: Mapping[str, str]
     """Learned words that were used, with the first digits of their files' sha256."""
     notes: tuple[str, ...]
@@ -134,6 +136,7 @@ def repeat(infotext: Infotext, program: str) -> Repeat:
         vae=said.get("VAE", ""),
         vae_hash=said.get("VAE hash", "").lower(),
         prediction=_prediction(said) or "auto",
+        padded=said.get("Pad conds") == "True",
         words=read_hash_list(said.get("TI hashes", "")),
         notes=(*notes, *_left_out(said)),
     )

@@ -65,7 +65,12 @@ def differences(studio: Studio, recorded: Recorded) -> Iterator[Warned]:
     for note in repeated.notes:
         yield Warned(message=f"{recorded.picture.name}: {note}")
     model = studio.conditioner.model
-    told = (_model_differs(repeated, model), _vae_differs(repeated, model), _prediction_differs(repeated, studio))
+    told = (
+        _model_differs(repeated, model),
+        _vae_differs(repeated, model),
+        _prediction_differs(repeated, studio),
+        _lengths_differ(recorded, studio),
+    )
     for sentence in filter(None, told):
         yield Warned(message=f"{recorded.picture.name} {sentence}")
     for message in _word_differences(studio, recorded):
@@ -101,6 +106,18 @@ def _prediction_differs(repeated: Repeat, studio: Studio) -> str:
         for word in (repeated.prediction, studio.prediction)
     )
     return f"was drawn with {drew}, and this is {here}: the picture may differ"
+
+
+def _lengths_differ(recorded: Recorded, studio: Studio) -> str:
+    request, conditioner = recorded.request, studio.conditioner
+    entries = studio.library.refresh().entries.values()
+    words = {e.embedding.name: e.embedding.vectors for e in entries if conditioner.fits(e.embedding.vectors)}
+    if recorded.repeated.padded or not conditioner.pads(request.prompt, request.negative_prompt, words, request):
+        return ""
+    return (
+        "was drawn with prompts of different lengths kept apart; here the shorter one is filled up, as with A1111's "
+        "'Pad conds': the picture will differ"
+    )
 
 
 def _word_differences(studio: Studio, recorded: Recorded) -> Iterator[str]:

@@ -15,6 +15,7 @@ from pseudoword.generation.metadata import read_picture
 from pseudoword.generation.naming import SaveOptions
 from pseudoword.generation.options import GenerateOptions
 from pseudoword.generation.sampling.names import SAMPLERS, SCHEDULES
+from pseudoword.generation.saving import save_picture
 from pseudoword.library import Library
 from pseudoword.models.protocols import ModelHashes
 from pseudoword.services.generate import Studio
@@ -176,6 +177,18 @@ def test_another_autoencoder_is_told(studio, tmp_path):
         assert f"was drawn with {words}, and this is " in told
     text = read_picture(tmp_path / "x.png").text
     assert "Model: tiny-sd1, VAE hash: 0123456789, VAE: kl.safetensors, RNG: CPU" in text
+
+
+def test_prompts_of_different_lengths_that_were_not_padded_are_told(studio, tmp_path):
+    here = studio("sd1")
+    request = GenerateOptions(prompt=", ".join(["cat"] * 60), negative_prompt="dog", steps=1, seed=5)
+    same_again(here, request, tmp_path)
+    text = read_picture(tmp_path / "first.png").text
+    assert ", Pad conds: True, " in text
+    image = Image.open(tmp_path / "first.png")
+    save_picture(image, tmp_path / "apart.png", text.replace("Pad conds: True, ", ""))
+    [told] = [warning.message for warning in differences(here, read_request(tmp_path / "apart.png", {}))]
+    assert "with A1111's 'Pad conds'" in told
 
 
 def test_a_picture_that_says_nothing_is_a_clear_error(tmp_path):
