@@ -12,6 +12,9 @@ from pseudoword.prompts.edits import Clock
 from pseudoword.prompts.prompt import Part, Prompt, parse
 from pseudoword.prompts.syntax import Note, Token
 
+_MOST_ALIKE = 3
+"""Notes with the same words that are told one by one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedText:
@@ -97,7 +100,9 @@ def read_request(
         passes.append(tuple(planned))
     notes[""] += _counted_calls(positive, num_calls, num_steps)
     told = [
-        where + note.told(text) for (where, found), text in zip(notes.items(), prompts, strict=True) for note in found
+        where + sentence
+        for (where, found), text in zip(notes.items(), prompts, strict=True)
+        for sentence in _told(found, text)
     ]
     return Request(
         passes=tuple(passes),
@@ -105,6 +110,19 @@ def read_request(
         words=tuple(dict.fromkeys(_words(passes))),
         warnings=tuple(dict.fromkeys(told)),
     )
+
+
+def _told(notes: Sequence[Note], text: str) -> Iterator[str]:
+    """Each note once; of those that say the same in many places the first few, and how many there are."""
+    places: dict[str, list[Note]] = {}
+    for note in dict.fromkeys(notes):
+        places.setdefault(note.message, []).append(note)
+    shown = {note for own in places.values() for note in own[:_MOST_ALIKE]}
+    for note in dict.fromkeys(notes):
+        if note in shown:
+            own = places[note.message]
+            more = f" (and {len(own) - _MOST_ALIKE} more)" if len(own) > _MOST_ALIKE == own.index(note) + 1 else ""
+            yield note.told(text) + more
 
 
 def _plan(part: Part, clock: Clock, reading: _Reading, notes: list[Note]) -> PlannedPart:

@@ -336,3 +336,12 @@ def test_two_words_in_one_prompt_keep_their_own_vectors_in_every_encoder(load, k
 def test_options_out_of_range_are_refused(bad):
     with pytest.raises(BadOption, match="expected"):
         PromptOptions(**bad)
+
+
+def test_a_hundred_thousand_alike_notes_are_three_lines(load):
+    conditioner = Conditioner(load("sd1"))
+    guidance = conditioner.guide("(" * 100_000 + "a", "", {}, num_calls=1, num_steps=1)
+    ends = "( is never closed, so it holds to the end"
+    assert guidance.warnings == (
+        f"column 1: {ends}", f"column 2: {ends}", f"column 3: {ends} (and 99997 more)",
+    )  # fmt: skip
