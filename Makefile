@@ -77,10 +77,17 @@ bench-stopping: setup ## how much earlier training ends by itself than after a f
 docs: setup ## check that every link inside the documentation leads somewhere
 	$(BIN)/python docs/check_links.py
 
-screenshots: demo ## make the README's and the guide's pictures anew (the browser ones come with the web UI)
-	$(BIN)/python tools/make_pictures.py --demo demo --out docs/images
+screenshots: setup ## make the README's and the guide's pictures anew (the browser ones come with the web UI)
+	$(BIN)/python tools/make_pictures.py
 
-regenerate: screenshots docs ## make everything in the repository that a program wrote, and check the links to it
+regenerate: setup ## everything here that a program made: sample pictures, README and guide, golden files, figures
+	$(BIN)/pseudoword demo --out demo
+	$(BIN)/pseudoword demo --word mirp --out build/demo-mirp
+	$(BIN)/python tools/make_samples.py
+	$(BIN)/python tools/make_pictures.py --demo demo --subject build/demo-mirp --out docs/images
+	$(BIN)/python tools/make_golden.py --word demo/hikon.safetensors
+	$(BIN)/python tools/make_figures.py --style demo/hikon.safetensors --subject build/demo-mirp/mirp.safetensors
+	$(BIN)/python docs/check_links.py
 
 clean: ## remove what was built and measured here; .venv stays
 	rm -rf build dist demo htmlcov .coverage .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -2,9 +2,11 @@
 
     .venv/bin/python -m benchmarks.learned_word style
     .venv/bin/python -m benchmarks.learned_word subject
+    .venv/bin/python -m benchmarks.learned_word style demo/hikon.safetensors
 
-Each trains the demo's word as `pseudoword demo` does, then measures on pictures that were never trained on, with
-noise and noise levels that no training saw. Prints the figures and writes them as JSON into benchmarks/results/.
+Each trains the demo's word as `pseudoword demo` does, or takes the file that it wrote, then measures on pictures that
+were never trained on, with noise and noise levels that no training saw. Prints the figures and writes them as JSON into
+benchmarks/results/.
 """
 
 import json
@@ -83,8 +85,10 @@ class Bench:
     batch: FixedBatch
 
 
-def learn(demo: DemoWord, folder: Path, model: str = "bundled") -> Bench:
-    """Train the word as the demo does and prepare the held-back pictures."""
+def learn(demo: DemoWord, folder: Path, model: str = "bundled", file: Path | None = None) -> Bench:
+    """Train the word as the demo does, unless its `file` is given, and prepare the held-back pictures."""
+    if file is not None:
+        return bench_on(demo, model, read_embedding(file).vectors, folder)
     settings = Settings(embeddings_dir=folder, runs_dir=folder / "runs", cache_dir=folder / "cache")
     for _ in train_word(replace(demo.options(seed=0), model=model), settings):
         pass
@@ -127,9 +131,9 @@ def measure(demo: DemoWord, bench: Bench, caption: str, plain: Sequence[str]) ->
     )
 
 
-def measure_style(folder: Path) -> Figures:
+def measure_style(folder: Path, file: Path | None = None) -> Figures:
     """The style word: losses, and how many pictures are closer in style than the initial word's."""
-    bench = learn(STYLE, folder)
+    bench = learn(STYLE, folder, file=file)
     figures = measure(STYLE, bench, STYLE_CAPTION, (*STYLE_SETS, *LOOKS))
     vae = bench.conditioner.model.vae
     references = gram_features(vae, torch.stack([picture.pixels for picture in bench.held_back]))
@@ -149,9 +153,9 @@ def measure_style(folder: Path) -> Figures:
     return Figures(**values)
 
 
-def measure_subject(folder: Path) -> Figures:
+def measure_subject(folder: Path, file: Path | None = None) -> Figures:
     """The subject's word: losses against plain nouns."""
-    return measure(SUBJECT, learn(SUBJECT, folder), SUBJECT_CAPTION, NOUNS)
+    return measure(SUBJECT, learn(SUBJECT, folder, file=file), SUBJECT_CAPTION, NOUNS)
 
 
 def _spread(pixels: torch.Tensor) -> float:
@@ -177,9 +181,10 @@ def draw_prompts(conditioner: Conditioner, prompts: Sequence[str], words: Words)
 
 def main() -> None:
     """Measure one word and report."""
-    kind = sys.argv[1] if len(sys.argv) > 1 else "style"
+    kind, *rest = sys.argv[1:] or ["style"]
     with tempfile.TemporaryDirectory() as folder:
-        figures = {"style": measure_style, "subject": measure_subject}[kind](Path(folder))
+        measured = {"style": measure_style, "subject": measure_subject}[kind]
+        figures = measured(Path(folder), Path(rest[0]) if rest else None)
     result = asdict(figures) | {"gain": figures.gain}
     path = Path(__file__).parent / "results" / f"learned-{kind}.json"
     path.parent.mkdir(exist_ok=True)

@@ -38,14 +38,22 @@ _NOTHING = ""
 
 
 def find_files(root: str) -> dict[str, Fingerprint | str]:
-    """Every candidate below `root`, by path in sorted order: its fingerprint, or why it cannot be looked at.
+    """Every candidate below `root`, in the order of paths: its fingerprint, or why it cannot be looked at.
+
+    Of files that differ in their suffix alone a `.safetensors` comes first: it is the container that has room for
+    where the word was trained, and the first file has the word.
 
     Folders are followed through symbolic links, each real folder once, so that links cannot make a loop.
     Names that begin with a dot (unfinished writes, other systems' side files) are left out, folders' are not.
     A root that is missing has no files.
     """
     found = dict(_walk(root))
-    return dict(sorted(found.items(), key=lambda item: item[0].replace(os.sep, "/")))
+    return dict(sorted(found.items(), key=lambda item: _order(item[0])))
+
+
+def _order(path: str) -> tuple[str, bool, str]:
+    stem, _, suffix = path.replace(os.sep, "/").rpartition(".")
+    return stem, suffix.lower() != "safetensors", suffix
 
 
 def _walk(root: str) -> Iterator[tuple[str, Fingerprint | str]]:

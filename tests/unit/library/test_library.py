@@ -80,6 +80,16 @@ def test_a_missing_folder_is_an_empty_library_until_it_is_made(tmp_path: Path) -
     assert set(library.refresh().entries) == {"cat"}
 
 
+def test_of_one_word_in_several_containers_the_one_that_knows_where_it_was_trained_is_taken(tmp_path: Path) -> None:
+    for suffix in (".bin", ".pt", ".safetensors"):
+        put(tmp_path / f"cat{suffix}")
+    put(tmp_path / "a" / "dog.pt")
+    put(tmp_path / "b" / "dog.safetensors")
+    entries = Library(tmp_path).refresh().entries
+    assert entries["cat"].path.name == "cat.safetensors"
+    assert entries["dog"].path.parent.name == "a"  # other folders: by path as ever
+
+
 def test_nothing_changed_gives_the_same_snapshot_and_reads_nothing(tmp_path: Path, reads: list[str]) -> None:
     put(tmp_path / "cat.pt")
     (tmp_path / "broken.pt").write_bytes(b"x")
