@@ -13,11 +13,13 @@ from pseudoword.events import Event, Warned
 from pseudoword.files import atomic_write
 from pseudoword.generation.grid import labelled_rows
 from pseudoword.generation.saving import save_png
+from pseudoword.services.several_words import beside
 from pseudoword.services.training_task import now, preview_prompts
 from pseudoword.services.usage import how_to_use
 from pseudoword.training.config import to_toml
 from pseudoword.training.logs import read_rows
 from pseudoword.training.options import TrainOptions
+from pseudoword.training.other_words import words_of
 from pseudoword.training.run import RunFolder, RunRecord
 from pseudoword.training.state import TrainState
 from pseudoword.training.stopping import SETTLED, STEPS, TIME
@@ -114,10 +116,16 @@ def _report(folder: RunFolder, record: RunRecord, state: TrainState, end: str) -
         copies=_copies(folder, record, state),
         facts=_facts(record, state),
         nearest=_nearest(folder, state),
-        usage=how_to_use(options.name, Path(record.target), state.rows, options),
+        usage=tuple(_usage(record, state)),
         settings=to_toml(options, f"The settings of {folder.path.name}"),
         made=now(),
     )
+
+
+def _usage(record: RunRecord, state: TrainState) -> Iterator[tuple[str, str, str]]:
+    options, target = record.options, Path(record.target)
+    for name, own in words_of(state.rows, options.name).items():
+        yield from how_to_use(name, beside(target, options.name, name), own, options)
 
 
 def _summary(record: RunRecord, state: TrainState, end: str) -> list[str]:
@@ -178,13 +186,14 @@ def _copies(folder: RunFolder, record: RunRecord, state: TrainState) -> list[Cop
     losses = {one.step: one.loss for one in state.history}
     found = [
         Copy(step=step, file=f"embeddings/{path.name}", loss=losses.get(step))
-        for step, path in _numbered(folder.copy(name, 0))
+        for word in words_of(state.rows, name)
+        for step, path in _numbered(folder.copy(word, 0))
     ]
     if state.best_step is not None:
-        best = folder.best(name)
-        found.append(
+        found += [
             Copy(step=state.best_step, file=f"embeddings/{best.name}", loss=state.best_loss, note="lowest loss")
-        )
+            for best in (folder.best(word) for word in words_of(state.rows, name))
+        ]
     return found
 
 
@@ -193,7 +202,10 @@ def _facts(record: RunRecord, state: TrainState) -> dict[str, str]:
     return {
         "model": f"{record.model_name} ({record.model_hash[:10]})",
         "pictures": f"{len(record.pictures)}" + (f", {len(record.held_back)} held back" if record.held_back else ""),
-        "vectors": f"{len(next(iter(state.rows.values())))} × {', '.join(state.rows)}",
+        "vectors": "; ".join(
+            f"{name}: {len(next(iter(own.values())))} × {', '.join(own)}"
+            for name, own in words_of(state.rows, record.options.name).items()
+        ),
         "time of the steps": f"{state.seconds:.1f} s, {per_step} each",
         "time with judging and previews": f"{state.elapsed:.1f} s",
         "device": f"{record.device}, {record.precision}, {record.num_threads} threads",

@@ -11,6 +11,7 @@ from pseudoword.files import atomic_write
 from pseudoword.models.folder import BUNDLED_MODELS
 from pseudoword.training.config import differences, to_toml
 from pseudoword.training.options import TrainOptions
+from pseudoword.training.other_words import with_paths
 from pseudoword.training.record_options import HARMLESS
 from pseudoword.training.run import RunFolder, RunRecord
 from pseudoword.training.sources import parse_source
@@ -39,6 +40,7 @@ def with_absolute_paths(options: TrainOptions) -> TrainOptions:
         vae=_absolute_if_there(options.vae) if options.vae else "",
         pictures=_absolute_source(options.pictures),
         more_pictures=tuple(_absolute_source(text) for text in options.more_pictures),
+        other_words=tuple(with_paths(text, _absolute_source, _absolute_if_file) for text in options.other_words),
         held_back=str(Path(options.held_back).resolve()) if options.held_back else "",
     )
 

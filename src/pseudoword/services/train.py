@@ -21,16 +21,24 @@ from pseudoword.models.device import precision_name
 from pseudoword.models.load import load_model
 from pseudoword.models.protocols import BaseModel
 from pseudoword.services.pictures import preparation, read_and_encode
-from pseudoword.services.run_checks import check_captions, check_free, check_name, check_same
+from pseudoword.services.run_checks import check_free, check_name, check_same
 from pseudoword.services.run_pages import write_progress, write_report
 from pseudoword.services.run_settings import with_absolute_paths, with_changes, write_settings
+from pseudoword.services.several_words import (
+    all_starting_rows,
+    beside,
+    check_all_captions,
+    check_other_words,
+    is_own,
+)
 from pseudoword.services.suggest import suggested_text
 from pseudoword.services.training_task import Material, make_task, now, with_preview_prompt
 from pseudoword.settings import Settings
 from pseudoword.training.captions import Templates, load_templates, make_templates
-from pseudoword.training.initial import starting_rows, with_vectors_of_file
+from pseudoword.training.initial import with_vectors_of_file
 from pseudoword.training.loop import FIRST_FP16_SCALE, train
 from pseudoword.training.options import TrainOptions
+from pseudoword.training.other_words import words_of
 from pseudoword.training.pictures import Picture
 from pseudoword.training.run import RunFolder, RunRecord, digests, find_run, new_run_folder
 from pseudoword.training.sources import Source, check_pictures_folder, check_sources
@@ -56,16 +64,19 @@ def train_word(options: TrainOptions, settings: Settings) -> Iterator[Event]:
     model = _open(options, settings)
     options = with_vectors_of_file(options).resolved(model.family)
     asks = options.init_from == "text" and options.init == SUGGEST
-    rows = {} if asks else starting_rows(model, options)
+    rows = {} if asks else all_starting_rows(model, options)
     conditioner = Conditioner(model)
     check_name(conditioner, templates, options)
     options = with_preview_prompt(options, templates)
+    check_other_words(conditioner, templates, options, target)
     material = yield from _prepare(conditioner, templates, options, settings.cache_dir)
     if asks:
-        word = yield from suggested_text(conditioner, templates, options, material.pictures, material.latents)
+        own = [i for i, one in enumerate(material.pictures) if is_own(one, options)]
+        pictures = [material.pictures[i] for i in own]
+        word = yield from suggested_text(conditioner, templates, options, pictures, material.latents.subset(own))
         yield Warned(message=f"the pictures suggest to start from {word!r}")
         options = replace(options, init=word)
-        rows = starting_rows(model, options)
+        rows = all_starting_rows(model, options)
     scale = FIRST_FP16_SCALE if model.dtype == torch.float16 else 1.0
     state = TrainState.start(rows, scale, averaged=options.ema > 0)
     folder = new_run_folder(settings.runs_dir, options.name)
@@ -112,7 +123,10 @@ def _continue(folder: RunFolder, record: RunRecord, settings: Settings, changes:
             expected=f"{record.vae_hash}, on which this run began",
             next_move="Give back its file as it was, or start a new run",
         )
-    if {slot: rows.shape[1] for slot, rows in state.rows.items()} != model.widths():
+    widths = [
+        {slot: rows.shape[1] for slot, rows in own.items()} for own in words_of(state.rows, options.name).values()
+    ]
+    if any(own != model.widths() for own in widths):
         raise BadFile(f"the state in {folder.path} is not of this model", next_move="Start a new run")
     material = yield from _prepare(Conditioner(model), make_templates(record.templates), options, settings.cache_dir)
     check_same("pictures", material.pictures, record.pictures, options.pictures)
@@ -160,7 +174,7 @@ def _prepare(
         held_back, held_back_latents = yield from read_and_encode(
             model, judged, how, "encoding held-back pictures", cache
         )
-    check_captions(conditioner, templates, options, (*pictures, *held_back))
+    check_all_captions(conditioner, templates, options, (*pictures, *held_back))
     return Material(
         conditioner=conditioner,
         templates=templates,
@@ -213,13 +227,15 @@ def _session(
     if not state.has_learned():
         raise NothingLearned(state.step, str(folder.path))
     _write_word(task, state, record)
-    yield Saved(path=Path(record.target), what="embedding")
+    for name in words_of(state.rows, options.name):
+        yield Saved(path=beside(Path(record.target), options.name, name), what="embedding")
     yield from _ending(task, state, record)
 
 
 def _write_word(task: Task, state: TrainState, record: RunRecord) -> None:
     target = Path(record.target)
-    clear_leftovers(target.parent, target.stem)
+    for name in words_of(state.rows, task.options.name):
+        clear_leftovers(target.parent, name)
     try:
         task.save_copy(*state.kept(task.options.keep), target)
     except BadFile as problem:
@@ -234,7 +250,7 @@ def _started(task: Task, material: Material, state: TrainState) -> RunStarted:
         step=state.step,
         num_steps=task.num_steps,
         num_pictures=len(material.pictures),
-        num_vectors=len(next(iter(state.rows.values()))),
+        num_vectors=sum(len(next(iter(own.values()))) for own in words_of(state.rows, task.options.name).values()),
         device=str(model.device),
         precision=precision_name(model.dtype),
         stop=task.options.stop,

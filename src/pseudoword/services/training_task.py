@@ -1,11 +1,8 @@
 """From settings, pictures and a model to what the training loop works with; previews and copies of the word."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-
-import torch
 
 from pseudoword._version import __version__
 from pseudoword.conditioning.conditioner import Conditioner
@@ -20,12 +17,14 @@ from pseudoword.generation.saving import save_png
 from pseudoword.models.protocols import BaseModel
 from pseudoword.models.vocabulary import VocabularyTable
 from pseudoword.services.pictures import called, latent_mask
+from pseudoword.services.several_words import beside, calling_of, initial_text
 from pseudoword.training.captions import NAME, Templates
 from pseudoword.training.draws import Drawing, TrainingData
 from pseudoword.training.fixed_batch import BESIDE, DECIDING, FixedBatch, make_fixed_batch
 from pseudoword.training.initial import vocabulary_rows
 from pseudoword.training.latents import Latents
 from pseudoword.training.options import TrainOptions
+from pseudoword.training.other_words import slot_of, words_of
 from pseudoword.training.pictures import Picture
 from pseudoword.training.rate import parse_rates
 from pseudoword.training.run import RunFolder
@@ -60,12 +59,12 @@ def make_task(options: TrainOptions, material: Material, folder: RunFolder) -> T
     made_from = _Maker(options, conditioner.model, len(material.pictures))
     held_back, wanted = None, DECIDING
     if material.held_back_latents is not None:
-        held_back = _fixed_batch(material.held_back, material.held_back_latents, conditioner.model, DECIDING)
+        held_back = _fixed_batch(material.held_back, material.held_back_latents, material, options, DECIDING)
         wanted = BESIDE
     return Task(
         conditioner=conditioner,
         data=_data(options, material),
-        fixed_batch=_fixed_batch(material.pictures, material.latents, conditioner.model, wanted),
+        fixed_batch=_fixed_batch(material.pictures, material.latents, material, options, wanted),
         held_back_batch=held_back,
         options=options,
         drawing=Drawing(
@@ -88,6 +87,7 @@ def make_task(options: TrainOptions, material: Material, folder: RunFolder) -> T
 
 def _data(options: TrainOptions, material: Material) -> TrainingData:
     pictures, model = material.pictures, material.conditioner.model
+    callings = tuple(calling_of(picture, options, material.templates) for picture in pictures)
     return TrainingData(
         latents=material.latents,
         words=tuple(picture.words for picture in pictures),
@@ -98,11 +98,18 @@ def _data(options: TrainOptions, material: Material) -> TrainingData:
         masks=tuple(latent_mask(picture, model) for picture in pictures),
         shuffle_tags=options.shuffle_tags,
         drop_tags=options.drop_tags,
+        callings=callings if options.other_words else (),
     )
 
 
-def _fixed_batch(pictures: list[Picture], latents: Latents, model: BaseModel, wanted: int) -> FixedBatch:
-    return make_fixed_batch(latents, [picture.words for picture in pictures], model.schedule, wanted=wanted)
+def _fixed_batch(pictures: list[Picture], latents: Latents, material: Material, options: TrainOptions, wanted: int) -> FixedBatch:
+    """With whole captions: the first line that suits each picture, calling its own word."""
+    captions: list[str] = []
+    for picture in pictures:
+        calling = calling_of(picture, options, material.templates)
+        line = calling.templates.lines_for(picture.words)[0]
+        captions.append(calling.templates.fill(line, picture.words, calling.name))
+    return make_fixed_batch(latents, captions, material.conditioner.model.schedule, wanted=wanted)
 
 
 def _end_of_timesteps(options: TrainOptions, num_timesteps: int) -> int | None:
@@ -122,16 +129,23 @@ class _Maker:
     model: BaseModel
     num_pictures: int
 
-    def save(self, rows: Mapping[str, torch.Tensor], step: int, path: Path) -> None:
-        """Write the embedding after `step` steps."""
+    def save(self, rows: Rows, step: int, path: Path) -> None:
+        """Write the embedding after `step` steps, and those of further words beside it, before it."""
+        words = words_of(rows, self.options.name)
+        texts = {word.name: initial_text(word) for word in self.options.words()}
+        for name in reversed(words):
+            initial = texts.get(name, self.options.init)
+            self._save(name, words[name], initial, step, beside(path, self.options.name, name))
+
+    def _save(self, name: str, rows: Rows, initial_text: str, step: int, path: Path) -> None:
         embedding = Embedding(
-            name=self.options.name,
+            name=name,
             vectors=rows,
             provenance=Provenance(
                 base_model=self.model.name,
                 base_model_hash=self.model.hash,
                 step=step,
-                initial_text=self.options.init,
+                initial_text=initial_text,
                 num_pictures=self.num_pictures,
                 created=now(),
                 product=f"pseudoword {__version__}",
@@ -149,18 +163,23 @@ def with_preview_prompt(options: TrainOptions, templates: Templates) -> TrainOpt
 
 def preview_prompts(options: TrainOptions) -> tuple[str, ...]:
     """What the previews show, `[name]` filled in."""
-    prompts = options.preview_prompt or (_PREVIEW_PROMPTS.get(options.template, NAME),)
-    return tuple(prompt.replace(NAME, options.name) for prompt in prompts)
+    called_so = {options.name: options.template}
+    called_so |= {word.name: word.template or options.template for word in options.words()}
+    found: list[str] = []
+    for name, template in called_so.items():
+        prompts = options.preview_prompt or (_PREVIEW_PROMPTS.get(template, NAME),)
+        found += [prompt.replace(NAME, name) for prompt in prompts]
+    return tuple(dict.fromkeys(found))
 
 
 def _draw_preview(conditioner: Conditioner, options: TrainOptions, rows: Rows, step: int, path: Path) -> None:
     """A row of pictures for each prompt, a column for each seed; the infotext is that of the first picture."""
-    words = {options.name: {slot: values.detach() for slot, values in rows.items()}}
+    words = words_of({key: values.detach() for key, values in rows.items()}, options.name)
     done: list[PictureDone] = []
     for prompt in preview_prompts(options):
         request = GenerateOptions(
             prompt=prompt,
-            negative_prompt=options.preview_negative,
+            negative_prompt=options.preview_negative.replace(NAME, options.name),
             steps=options.preview_steps,
             seed=options.preview_seed,
             batch_size=options.preview_count,
@@ -172,12 +191,14 @@ def _draw_preview(conditioner: Conditioner, options: TrainOptions, rows: Rows, s
 
 def _nearest(model: BaseModel, rows: Rows) -> Near:
     found: list[tuple[str, tuple[tuple[tuple[str, float], ...], ...]]] = []
-    for encoder in model.encoders:
+    encoders = {encoder.slot: encoder for encoder in model.encoders}
+    for key in rows:
+        encoder = encoders[slot_of(key)]
         table = VocabularyTable(slot=encoder.slot, table=vocabulary_rows(encoder).detach(), tokenizer=encoder.tokenizer)
-        own = rows[encoder.slot].detach().to(table.table.device)
+        own = rows[key].detach().to(table.table.device)
         near = nearest_rows(own, table.table, _NEAREST, table.special_ids())
         words = tuple(tuple((table.word(index), cosine) for index, cosine in of_row) for of_row in near)
-        found.append((encoder.slot, words))
+        found.append((key, words))
     return tuple(found)
 
 

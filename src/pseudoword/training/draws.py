@@ -20,6 +20,14 @@ _RUN = 4
 """Pictures of one size that follow each other, where there are several sizes, so that most passes have one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """How captions call a picture's word: the lines, and what stands for `[name]` in them."""
+
+    templates: Templates
+    name: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingData:
     """The pictures as latents, what is said about each, and the templates that make captions of them."""
@@ -38,6 +46,8 @@ class TrainingData:
     shuffle_tags: bool = False
     drop_tags: float = 0.0
     """Share of a caption's tags that is left out."""
+    callings: tuple[Calling, ...] = ()
+    """Of each picture, where a run has several words; empty: `templates` and `name` for all."""
     groups: tuple[tuple[int, ...], ...] = field(init=False)
     """Numbers of the pictures of each size, repeats among them."""
 
@@ -46,6 +56,10 @@ class TrainingData:
         for i, mean in enumerate(self.latents.mean):
             by_size.setdefault(mean.shape, []).extend([i] * (self.repeats[i] if self.repeats else 1))
         object.__setattr__(self, "groups", tuple(tuple(group) for group in by_size.values()))
+
+    def calling(self, picture: int) -> Calling:
+        """How this picture's captions call its word."""
+        return self.callings[picture] if self.callings else Calling(self.templates, self.name)
 
     def __len__(self) -> int:
         """Pictures of one epoch."""
@@ -162,9 +176,10 @@ def _order(groups: tuple[tuple[int, ...], ...], seed: int, epoch: int) -> list[i
 def caption_of(data: TrainingData, picture: int, seed: int, step: int, sample: int) -> str:
     """The caption of a picture as sample `sample` of step `step`."""
     words = data.words[picture]
-    lines = data.templates.lines_for(words)
+    calling = data.calling(picture)
+    lines = calling.templates.lines_for(words)
     line = lines[rng.integers(len(lines), seed, "template", step, [sample])[0]]
-    return data.templates.fill(line, _tags(data, words, seed, step, sample), data.name)
+    return calling.templates.fill(line, _tags(data, words, seed, step, sample), calling.name)
 
 
 def _tags(data: TrainingData, words: str, seed: int, step: int, sample: int) -> str:

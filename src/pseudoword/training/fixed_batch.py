@@ -24,7 +24,10 @@ DECIDING, BESIDE = 24, 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixedBatch:
-    """n samples: `latents` and `noise`, each [c, h, w], `timesteps` [n], and the words of each one's picture."""
+    """n samples: `latents` and `noise`, each [c, h, w], `timesteps` [n], and the words of each one's picture.
+
+    The words may be whole captions, where it is known what they are going to be.
+    """
 
     latents: tuple[torch.Tensor, ...]
     noise: tuple[torch.Tensor, ...]

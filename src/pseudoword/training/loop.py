@@ -12,12 +12,14 @@ from pathlib import Path
 
 import torch
 
+from pseudoword.conditioning.conditioner import Words
 from pseudoword.errors import BadFile, TrainingDiverged
 from pseudoword.events import Evaluated, Event, Previewed, Saved, StepDone, Warned
 from pseudoword.training.draws import Samples, draw_groups
 from pseudoword.training.fixed_batch import FixedBatch, fixed_loss
 from pseudoword.training.keeper import Keeper
 from pseudoword.training.objective import add_noise, mean_squared_error, min_snr_weights, target
+from pseudoword.training.other_words import words_of
 from pseudoword.training.state import RowOptimizer, TrainState
 from pseudoword.training.task import Rows, Task, why_ended
 
@@ -88,22 +90,23 @@ def take_step(task: Task, state: TrainState, optimizer: RowOptimizer) -> StepDon
 def _gradients(task: Task, state: TrainState, optimizer: RowOptimizer) -> float:
     """Put the step's gradients, times the loss scale, on the rows; return the mean loss."""
     options = task.options
+    words = words_of(state.rows, options.name)
     total = 0.0
     for first in range(0, task.drawing.per_step, options.batch_size):
         passes = range(first, first + options.batch_size)
         for samples in draw_groups(task.data, task.conditioner.model.schedule, task.drawing, state.step, passes):
-            loss = _losses(task, samples, state.rows).sum() / task.drawing.per_step
+            loss = _losses(task, samples, words).sum() / task.drawing.per_step
             (loss * state.loss_scale).backward()
             total += float(loss.detach())
     return total
 
 
-def _losses(task: Task, samples: Samples, rows: Rows) -> torch.Tensor:
+def _losses(task: Task, samples: Samples, words: Words) -> torch.Tensor:
     """The weighted loss of every sample, [b]."""
     schedule, options = task.conditioner.model.schedule, task.options
     noisy = add_noise(samples.latents, samples.noise, samples.timesteps, schedule)
     wanted = target(samples.latents, samples.noise, samples.timesteps, schedule)
-    conditioning = task.conditioner.encode(samples.captions, {options.name: rows})
+    conditioning = task.conditioner.encode(samples.captions, words)
     prediction = task.conditioner.model.predict(noisy, samples.timesteps, conditioning)
     device = prediction.device
     masks = None if samples.masks is None else samples.masks.to(device)
@@ -178,10 +181,5 @@ def _evaluate(task: Task, state: TrainState) -> Evaluated:
 
 
 def _fixed_loss(task: Task, batch: FixedBatch, rows: Rows) -> float:
-    templates, name = task.data.templates, task.data.name
-    return fixed_loss(
-        task.conditioner,
-        batch,
-        lambda text: templates.fill(templates.lines_for(text)[0], text, name),
-        {task.options.name: rows},
-    )
+    """The batch has whole captions: each picture calls its own word."""
+    return fixed_loss(task.conditioner, batch, lambda caption: caption, words_of(rows, task.options.name))

@@ -17,8 +17,11 @@ from pseudoword.models.options import (
     vae_option,
 )
 from pseudoword.settings import DEVICES, PRECISIONS
+from pseudoword.training.data_options import DataOptions
+from pseudoword.training.other_words import OtherWord, parse_words
 from pseudoword.training.rate import parse_rates
 from pseudoword.training.record_options import RECORD_LIMITS, RecordOptions
+from pseudoword.training.sources import Source
 
 MAX_VECTORS = 75
 OPTIMIZERS = ("adamw", "prodigy", "adafactor")
@@ -46,6 +49,15 @@ class TrainOptions(RecordOptions):
         metadata={
             "help": "Initial text: the word starts from its vectors; suggest: the word that the pictures suggest. "
             "Default: by template."
+        },
+    )
+    other_words: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "flag": "--and",
+            "metavar": "NAME=FOLDER",
+            "help": "A further word to teach in the same run, with its own pictures: NAME=FOLDER:REPEATS:WEIGHT, and "
+            "behind it ;init=TEXT ;vectors=N ;template=STYLE ;noun=NOUN. Without =FOLDER it is named in captions.",
         },
     )
     init_from: str = field(
@@ -102,6 +114,23 @@ class TrainOptions(RecordOptions):
         self.check_record()
         _check_choices(self)
         _check_together(self)
+
+    def words(self) -> tuple[OtherWord, ...]:
+        """The run's further words.
+
+        Raises:
+            BadOption: one is written wrongly, or a name comes twice.
+        """
+        return parse_words(self.other_words, self.name)
+
+    def sources(self) -> tuple[Source, ...]:
+        """The folders of all words.
+
+        Raises:
+            BadOption: repeats or weight of one are out of range.
+        """
+        others = (word.source for word in self.words())
+        return (*DataOptions.sources(self), *(source for source in others if source is not None))
 
     def resolved(self, family: Family) -> "TrainOptions":
         """The same options with the family's defaults in place of None."""

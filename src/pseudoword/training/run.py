@@ -28,6 +28,7 @@ from pseudoword._version import __version__
 from pseudoword.errors import BadFile
 from pseudoword.files import write_json
 from pseudoword.training.options import TrainOptions
+from pseudoword.training.other_words import with_paths
 from pseudoword.training.pictures import Picture
 from pseudoword.training.sources import parse_source
 
@@ -126,6 +127,7 @@ class RunRecord:
                 **{name: found(getattr(options, name)) for name in _PLACES if getattr(options, name)},
                 pictures=found_source(options.pictures),
                 more_pictures=tuple(found_source(text) for text in options.more_pictures),
+                other_words=tuple(with_paths(text, found_source, found) for text in options.other_words),
             ),
             target=str(Path(found(str(target.parent))) / target.name),
         )

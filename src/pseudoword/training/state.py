@@ -46,7 +46,10 @@ class Judged(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class TrainState:
-    """Slot → [n, width] for the rows, where they began and their running average; counters beside them."""
+    """Slot → [n, width] for the rows, where they began and their running average; counters beside them.
+
+    Further words of the run have tables of their own beside them (other_words.py).
+    """
 
     rows: Tables
     initial: Tables
@@ -239,8 +242,8 @@ class RowOptimizer:
         for group in (state.rows, state.average):
             for slot, values in group.items():
                 group[slot] = values.to(device)
-        self._names = list(state.rows)
-        self.parameters = [rows.requires_grad_() for rows in state.rows.values()]
+        self._names = sorted(state.rows)  # one order, also after a state was read: sums have it in their last bits
+        self.parameters = [state.rows[name].requires_grad_() for name in self._names]
         self._engine = make_optimizer(options, self.parameters)
         remind(self._engine, self._names, state.memory)
 
@@ -262,8 +265,9 @@ class RowOptimizer:
         self._engine.zero_grad(set_to_none=True)
 
     def gradients_are_finite(self) -> bool:
-        """Whether every row has a gradient without NaN or infinity."""
-        return all(p.grad is not None and bool(p.grad.isfinite().all()) for p in self.parameters)
+        """Whether there are gradients, without NaN or infinity; a word that no caption of the step called has none."""
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        return bool(gradients) and all(bool(gradient.isfinite().all()) for gradient in gradients)
 
     def unscale(self, scale: float) -> None:
         """Divide the gradients by the loss scale."""
