@@ -102,7 +102,9 @@ def _data(options: TrainOptions, material: Material) -> TrainingData:
     )
 
 
-def _fixed_batch(pictures: list[Picture], latents: Latents, material: Material, options: TrainOptions, wanted: int) -> FixedBatch:
+def _fixed_batch(
+    pictures: list[Picture], latents: Latents, material: Material, options: TrainOptions, wanted: int
+) -> FixedBatch:
     """With whole captions: the first line that suits each picture, calling its own word."""
     captions: list[str] = []
     for picture in pictures:

@@ -64,5 +64,5 @@ def test_the_runs_own_word_has_tables_by_slot_and_the_others_by_name_and_slot():
     assert set(tables) == {"clip_l", "my.word/clip_l", "my.word/clip_g"}
     words = words_of(tables, "zorp")
     assert words == {"zorp": {"clip_l": 1}, "my.word": {"clip_g": 4, "clip_l": 3}}
-    assert list(words)[0] == "zorp"
+    assert next(iter(words)) == "zorp"
     assert [slot_of(key) for key in tables] == ["clip_g", "clip_l", "clip_l"]
