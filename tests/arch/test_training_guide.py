@@ -23,8 +23,9 @@ def flag(name: str) -> str:
 
 @pytest.mark.parametrize("options", [TrainOptions, DatasetOptions])
 def test_the_guide_names_every_option(guide: str, options: type) -> None:
-    names = {field.name for field in fields(options)} - ARGUMENTS
-    assert not [name for name in sorted(names) if flag(name) not in guide]
+    declared = [field for field in fields(options) if field.name not in ARGUMENTS]
+    flags = {field.metadata.get("flag", flag(field.name).removeprefix("`")) for field in declared}
+    assert not [name for name in sorted(flags) if f"`{name}" not in guide]
 
 
 def test_the_guide_lists_the_settings_that_a_continued_run_takes(guide: str) -> None:
