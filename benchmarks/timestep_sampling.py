@@ -2,12 +2,12 @@
 
     .venv/bin/python -m benchmarks.timestep_sampling [EMBEDDING]
 
-Importance sampling draws timestep t with probability p(t) and weighs its loss by 1/(T·p(t)): the gradient stays right in
-the mean, only its variance changes. The least variance is that of p(t) ∝ √E‖g_t‖² (Zhao & Zhang 2015, arXiv 1401.2753,
-eq. 8), and then the second moment E‖g‖² falls from mean_t(E‖g_t‖²) to (mean_t √E‖g_t‖²)². This measures E‖g_t‖², g the
-gradient in the demo's style word, in ten bands of noise, and prints the ratio of the two: the share of samples with which
-the best importance sampling would give the same noise in the gradient. Measured where the demo starts, and where the
-embedding of the argument is.
+Importance sampling draws timestep t with probability p(t) and weighs its loss by 1/(T·p(t)): the gradient stays right
+in the mean, only its variance changes. The least variance is that of p(t) ∝ √E‖g_t‖² (Zhao & Zhang 2015, arXiv
+1401.2753), and then the second moment E‖g‖² falls from mean_t(E‖g_t‖²) to (mean_t √E‖g_t‖²)². This measures E‖g_t‖², g
+the gradient in the demo's style word, in ten bands of noise, and prints the ratio of the two: the share of samples with
+which the best importance sampling would give the same noise in the gradient. Measured where the demo starts, and where
+the embedding of the argument is.
 """
 
 import json
