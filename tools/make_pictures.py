@@ -80,6 +80,16 @@ def compared(*axes: str) -> Callable[[Words, Path], None]:
     return make
 
 
+def draw_precisions(words: Words, path: Path) -> None:
+    """Ten trainings, of docs/half-precision.md, where benchmarks/results does not have them yet; ten minutes."""
+    del words  # the benchmark trains its own
+    command = [sys.executable, "-m", "benchmarks.half_precision", "--precisions", "fp32", "bf16"]
+    subprocess.run(command, check=True)
+    with Image.open(Path("benchmarks/results/half-precision/pictures.png")) as sheet:
+        few = sheet.convert("RGB").quantize(64)  # black, white and a few greys: a third of the size
+    few.save(path, optimize=True)
+
+
 def draw_sibling(words: Words, path: Path) -> None:
     """Both bundled models with the same prompts and seeds, then both with the style word."""
     with tempfile.TemporaryDirectory() as folder:
@@ -144,6 +154,7 @@ PICTURES: dict[str, Callable[[Words, Path], None]] = {
     "compare-checkpoints.png": compared("checkpoint=runs/hikon", "seed=1..3"),
     "compare-models.png": compared("model=bundled,bundled-night", "embedding=hikon,none"),
     "sibling.png": draw_sibling,
+    "half-precision.png": draw_precisions,
     "example-one-word.png": draw_one_word,
     "example-two-words.png": draw_two_words,
     "example-other-model.png": draw_other_model,
