@@ -13,15 +13,13 @@ import hashlib
 import os
 import threading
 import time
-import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 
 from pseudoword.embeddings import FileEmbedding, embeddings_from_bytes
 from pseudoword.embeddings.pairs import first_path, join
 from pseudoword.errors import BadFile, PlainPicture
-from pseudoword.library.snapshot import Entry, Skipped, Snapshot
+from pseudoword.library.snapshot import Entry, Skipped, Snapshot, arrange
 from pseudoword.library.walk import Fingerprint, find_files, fingerprint
 from pseudoword.unpickle import MAX_FILE
 
@@ -175,23 +173,6 @@ def _parse(path: Path, content: bytes, stamp: Fingerprint | None) -> _Read:
 
 def _assemble(known: dict[str, _Read], paired: dict[str, tuple[Entry, ...]], revision: int) -> Snapshot:
     """Entries by trigger; of several embeddings with one trigger the first in the order of paths is taken."""
-    entries: dict[str, Entry] = {}
-    taken: dict[str, Path] = {}
-    skipped: list[Skipped] = []
-    for path, read in known.items():
-        if read.reason:
-            skipped.append(Skipped(path=read.path, reason=read.reason))
-        for entry in paired.get(path, read.entries):
-            trigger = entry.embedding.name
-            first = taken.setdefault(_folded(trigger), entry.path)
-            if first is entry.path and trigger not in entries:
-                entries[trigger] = entry
-            else:
-                reason = f"the word {trigger!r} is taken by {first}; rename one of the two"
-                skipped.append(Skipped(path=entry.path, reason=reason, taken_by=first))
-    return Snapshot(revision=revision, entries=MappingProxyType(entries), skipped=tuple(skipped))
-
-
-def _folded(trigger: str) -> str:
-    """The trigger as a tokenizer sees it: CLIP's does not tell cases apart."""
-    return unicodedata.normalize("NFC", trigger).lower()
+    everything = [entry for path, read in known.items() for entry in paired.get(path, read.entries)]
+    unread = [Skipped(path=read.path, reason=read.reason) for read in known.values() if read.reason]
+    return arrange(everything, unread, revision)

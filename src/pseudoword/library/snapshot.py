@@ -1,8 +1,10 @@
 """What a library holds at one moment: frozen values that can be handed around and kept."""
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from pseudoword.embeddings import Embedding, FileEmbedding
 
@@ -51,3 +53,39 @@ class Snapshot:
     entries: Mapping[str, Entry] = field(default_factory=dict[str, Entry])
     """Trigger → entry, in the order of paths; a file with several words has an entry for each."""
     skipped: tuple[Skipped, ...] = ()
+    everything: tuple[Entry, ...] = ()
+    """All embeddings that could be read, those whose word is taken among them."""
+
+    def for_model(self, fits: Callable[[Embedding], bool]) -> "Snapshot":
+        """The same folder for a model that takes what `fits`: of embeddings of one word those that fit go first.
+
+        So a word may lie there once for SD1 and once for SDXL, as A1111 allows.
+        """
+        if all(skip.taken_by is None for skip in self.skipped):
+            return self
+        unread = [skip for skip in self.skipped if skip.taken_by is None]
+        ordered = sorted(self.everything, key=lambda entry: not fits(entry.embedding))
+        return arrange(ordered, unread, self.revision)
+
+
+def arrange(everything: Iterable[Entry], unread: Iterable[Skipped], revision: int) -> Snapshot:
+    """A snapshot in which the first embedding of each word has it; the others are skipped by name of that file."""
+    everything = tuple(everything)
+    entries: dict[str, Entry] = {}
+    taken: dict[str, Entry] = {}
+    skipped = list(unread)
+    for entry in everything:
+        trigger = entry.embedding.name
+        first = taken.setdefault(_folded(trigger), entry)
+        if first is entry:
+            entries[trigger] = entry
+        else:
+            reason = f"the word {trigger!r} is taken by {first.path}; rename one of the two"
+            skipped.append(Skipped(path=entry.path, reason=reason, taken_by=first.path))
+    by_path = sorted(skipped, key=lambda skip: str(skip.path))
+    return Snapshot(revision=revision, entries=MappingProxyType(entries), skipped=tuple(by_path), everything=everything)
+
+
+def _folded(trigger: str) -> str:
+    """The trigger as a tokenizer sees it: CLIP's does not tell cases apart."""
+    return unicodedata.normalize("NFC", trigger).lower()

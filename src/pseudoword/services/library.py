@@ -59,6 +59,8 @@ def look_through(settings: Settings, model: str | None = None) -> Shelf:
         raise BadFile(f"{folder} is a file", expected="the folder of the embeddings")
     name, widths = (None, {}) if model is None else read_widths(model)
     snapshot = Library(folder).refresh()
+    if name is not None:
+        snapshot = snapshot.for_model(lambda embedding: embedding.widths == widths)
     fits = {word: name is None or entry.embedding.widths == widths for word, entry in snapshot.entries.items()}
     misfits = [entry for word, entry in snapshot.entries.items() if not fits[word]]
     wrong = tuple(Skipped(path=entry.path, reason=misfit_reason(entry.embedding, widths)) for entry in misfits)

@@ -34,6 +34,7 @@ class UsableWords:
 def usable_words(conditioner: Conditioner, snapshot: Snapshot, prompts: Sequence[str]) -> UsableWords:
     """The words that fit the model. What the prompts name is told of if it does not fit, or if it fits and was
     trained on another checkpoint of the same family: there it often works, and looks different."""
+    snapshot = snapshot.for_model(lambda embedding: conditioner.fits(embedding.vectors))
     entries = snapshot.entries.values()
     fitting = {e.embedding.name: e for e in entries if conditioner.fits(e.embedding.vectors)}
     refused = _named(conditioner, prompts, _reasons(conditioner, snapshot, set(fitting)))

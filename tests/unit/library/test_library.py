@@ -314,3 +314,17 @@ def test_many_threads_may_refresh_at_once(tmp_path: Path) -> None:
         thread.join()
     assert len({id(snapshot) for snapshot in found}) == 1
     assert found[0].revision == 1
+
+
+def test_a_word_may_lie_there_once_for_each_family(tmp_path):
+    small = put(tmp_path / "cat.pt", 1.0)
+    large = tmp_path / "cat.safetensors"
+    word = Embedding(name="cat", vectors={"clip_l": torch.ones(1, 768), "clip_g": torch.ones(1, 1280)})
+    write_embedding(word, large)
+    settle(large)
+    snapshot = Library(tmp_path).refresh()
+    for wanted, slots in ((small, {"clip_l"}), (large, {"clip_l", "clip_g"})):
+        seen = snapshot.for_model(lambda embedding, slots=slots: set(embedding.vectors) == slots)
+        assert seen.entries["cat"].path == wanted
+        assert [skip.taken_by for skip in seen.skipped] == [wanted]
+        assert seen.revision == snapshot.revision

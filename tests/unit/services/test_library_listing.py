@@ -106,3 +106,10 @@ def test_a_file_in_place_of_the_folder_and_a_model_that_is_none(tmp_path):
         plain(tmp_path / "afile")
     with pytest.raises(BadModel):
         plain(tmp_path, "nowhere")
+
+
+def test_a_word_of_two_families_is_the_one_that_fits_the_model(folder):
+    save_file({"clip_l": torch.ones(1, 768), "clip_g": torch.ones(1, 1280)}, folder / "own.a.safetensors")
+    (folder / "own.a.safetensors").rename(folder / "OWN.safetensors")
+    found = plain(folder, "bundled")
+    assert [Path(entry["file"]).name for entry in found["loaded"]] == ["own.safetensors"]
