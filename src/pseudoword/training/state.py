@@ -265,9 +265,15 @@ class RowOptimizer:
         self._engine.zero_grad(set_to_none=True)
 
     def gradients_are_finite(self) -> bool:
-        """Whether there are gradients, without NaN or infinity; a word that no caption of the step called has none."""
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
-        return bool(gradients) and all(bool(gradient.isfinite().all()) for gradient in gradients)
+        """Whether every word that a caption of the step called has gradients for all text encoders, none NaN or infinite.
+
+        A word that no caption called has none at all, which is no fault.
+        """
+        there: dict[str, set[bool]] = {}
+        for name, parameter in zip(self._names, self.parameters, strict=True):
+            there.setdefault(name.rpartition("/")[0], set()).add(parameter.grad is not None)
+        whole = {True} in there.values() and {True, False} not in there.values()
+        return whole and all(bool(p.grad.isfinite().all()) for p in self.parameters if p.grad is not None)
 
     def unscale(self, scale: float) -> None:
         """Divide the gradients by the loss scale."""
