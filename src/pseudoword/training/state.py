@@ -265,7 +265,7 @@ class RowOptimizer:
         self._engine.zero_grad(set_to_none=True)
 
     def gradients_are_finite(self) -> bool:
-        """Whether every word that a caption of the step called has gradients for all text encoders, none NaN or infinite.
+        """Whether every word that was called has gradients for all text encoders, none of them NaN or infinite.
 
         A word that no caption called has none at all, which is no fault.
         """
