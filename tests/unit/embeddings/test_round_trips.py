@@ -61,12 +61,19 @@ def test_numbers_survive_any_road_from_layout_to_layout(cat: Embedding, there, b
     first = through(cat, *there)
     if first is None:
         return
-    assert first.same_vectors(cat)
+    assert same(first, cat, there[0])
     if there[0] in HAS_ROOM or there[1] == ".safetensors":
         assert first.provenance.step == cat.provenance.step
     second = through(first, *back)
     if second is not None:
-        assert second.same_vectors(cat)
+        assert same(second, cat, there[0], back[0])
+
+
+def same(found: Embedding, wanted: Embedding, *layouts: str) -> bool:
+    """The same vectors in the same slots; a diffusers file has no place for the slot of a width that no model has."""
+    if "diffusers" in layouts and len(wanted.vectors) == 1:
+        return all(map(torch.equal, found.vectors.values(), wanted.vectors.values()))
+    return found.same_vectors(wanted)
 
 
 @pytest.mark.parametrize("slots", SETS, ids=" + ".join)
