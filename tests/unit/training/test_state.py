@@ -138,11 +138,32 @@ def test_a_state_of_a_later_format_is_refused_by_name(tmp_path):
 def test_rows_without_gradient_stay_where_they_are():
     state = TrainState.start(ROWS)
     optimizer = RowOptimizer(state, CPU, options())
-    assert not optimizer.gradients_are_finite()  # none at all
     (state.rows["clip_l"].sum() * 0).backward()
-    assert optimizer.gradients_are_finite()  # clip_g has none: no caption of the step called its word
+    assert not optimizer.gradients_are_finite()  # clip_g has none at all
+    state.rows["clip_g"].grad = torch.zeros(2, 1)
     optimizer.step(0.1)
-    assert all(torch.equal(state.rows[slot].detach(), ROWS[slot]) for slot in ROWS)
+    assert torch.equal(state.rows["clip_l"].detach(), ROWS["clip_l"])
+
+
+@pytest.mark.parametrize(
+    ("reached", "well"),
+    [
+        ({"clip_l", "clip_g"}, True),
+        ({"b/clip_l", "b/clip_g"}, True),
+        ({"clip_l", "clip_g", "b/clip_l", "b/clip_g"}, True),
+        ({"clip_l", "clip_g", "b/clip_l"}, False),
+        (set(), False),
+    ],
+)
+def test_a_word_is_reached_in_all_its_text_encoders_or_in_none(reached, well):
+    state = TrainState.start({key: torch.ones(1, 2) for key in ("clip_l", "clip_g", "b/clip_l", "b/clip_g")})
+    optimizer = RowOptimizer(state, CPU, options())
+    for key in reached:
+        state.rows[key].grad = torch.ones(1, 2)
+    assert optimizer.gradients_are_finite() is well
+    for key in reached:
+        state.rows[key].grad = torch.tensor([[1.0, float("nan")]])
+    assert not optimizer.gradients_are_finite()
 
 
 @pytest.mark.parametrize(
