@@ -104,7 +104,9 @@ def test_ctrl_c_says_how_to_go_on(tiny_folder, pictures_dir, tmp_path):
         text=True,
     )
     wait_for_state(process, tmp_path)
-    time.sleep(0.5)
+    end = time.monotonic() + 120
+    while TrainState.load(tmp_path / "runs" / "zorp" / "state.safetensors").step == 0 and time.monotonic() < end:
+        time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130

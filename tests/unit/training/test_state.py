@@ -166,27 +166,6 @@ def test_a_word_is_reached_in_all_its_text_encoders_or_in_none(reached, well):
     assert not optimizer.gradients_are_finite()
 
 
-@pytest.mark.parametrize(
-    ("reached", "well"),
-    [
-        ({"clip_l", "clip_g"}, True),
-        ({"b/clip_l", "b/clip_g"}, True),
-        ({"clip_l", "clip_g", "b/clip_l", "b/clip_g"}, True),
-        ({"clip_l", "clip_g", "b/clip_l"}, False),
-        (set(), False),
-    ],
-)
-def test_a_word_is_reached_in_all_its_text_encoders_or_in_none(reached, well):
-    state = TrainState.start({key: torch.ones(1, 2) for key in ("clip_l", "clip_g", "b/clip_l", "b/clip_g")})
-    optimizer = RowOptimizer(state, CPU, options())
-    for key in reached:
-        state.rows[key].grad = torch.ones(1, 2)
-    assert optimizer.gradients_are_finite() is well
-    for key in reached:
-        state.rows[key].grad = torch.tensor([[1.0, float("nan")]])
-    assert not optimizer.gradients_are_finite()
-
-
 def test_the_initial_rows_are_not_touched():
     state = TrainState.start(ROWS)
     steps(state, 1)
