@@ -28,7 +28,7 @@ def read_folder(folder: ModelFolder, dtype: torch.dtype, cache: HashCache) -> Pa
         name=folder.name,
         path=folder.path,
         encoders=encoders,
-        unet=_load_unet(folder, cache).to(dtype),
+        unet=_load_unet(folder, dtype, cache),
         vae=load_part(folder, "vae", "AutoencoderKL"),
         scheduler_config=folder.config("scheduler"),
         zeros_for_empty=len(encoders) > 1 and bool(folder.index().get("force_zeros_for_empty_prompt", True)),
@@ -47,10 +47,10 @@ def _load_encoders(folder: ModelFolder, dtype: torch.dtype) -> tuple[TextEncoder
 def _load_encoder(folder: ModelFolder, part: str, tokenizer: str, dtype: torch.dtype, *, two: bool) -> TextEncoder:
     config = folder.config(part)
     second = part.endswith("_2")
-    loaded = load_part(folder, part, "CLIPTextModelWithProjection" if second else "CLIPTextModel")
+    loaded = load_part(folder, part, "CLIPTextModelWithProjection" if second else "CLIPTextModel", dtype)
     return TextEncoder(
         slot="clip_g" if second else first_slot(config, two=two),
-        module=loaded.to(dtype),
+        module=loaded,
         tokenizer=load_tokenizer(folder, tokenizer, loaded.config.vocab_size),
         width=loaded.config.hidden_size,
         vocabulary_size=loaded.config.vocab_size,
@@ -87,15 +87,19 @@ def load_tokenizer(folder: ModelFolder, part: str, vocabulary_size: int) -> Any:
     return tokenizer
 
 
-def _load_unet(folder: ModelFolder, cache: HashCache) -> Any:
+def _load_unet(folder: ModelFolder, dtype: torch.dtype, cache: HashCache) -> Any:
+    if folder.difference is None:
+        return load_part(folder, "unet", "UNet2DConditionModel", dtype)
     unet = load_part(folder, "unet", "UNet2DConditionModel")
-    if folder.difference is not None:
-        add_difference(unet, folder.difference, model_hash(replace(folder, difference=None), cache))
-    return unet
+    add_difference(unet, folder.difference, model_hash(replace(folder, difference=None), cache))
+    return unet.to(dtype)
 
 
-def load_part(folder: ModelFolder, part: str, class_name: str) -> Any:
-    """One part as float32; both libraries check the weights' names and shapes against the configuration."""
+def load_part(folder: ModelFolder, part: str, class_name: str, dtype: torch.dtype = torch.float32) -> Any:
+    """One part; both libraries check the weights' names and shapes against the configuration.
+
+    They bring it into `dtype` tensor by tensor: it is never in memory as a whole in float32 as well.
+    """
     import diffusers
     import transformers
 
@@ -108,7 +112,7 @@ def load_part(folder: ModelFolder, part: str, class_name: str) -> Any:
             use_safetensors=True,
             variant=variant,
             output_loading_info=True,
-            **{dtype_word: torch.float32},
+            **{dtype_word: dtype},
         )
     except Exception as problem:  # both libraries raise many kinds for damaged folders
         raise damaged(folder.path / part, problem) from problem

@@ -1,6 +1,6 @@
 """Train a word, or continue a run: pictures → latents → loop → embedding in the library's folder."""
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,33 +18,30 @@ from pseudoword.errors import (
 from pseudoword.events import Event, Previewed, RunEnded, RunStarted, Saved, Warned
 from pseudoword.files import check_folder, clear_leftovers, held_alone
 from pseudoword.models.device import precision_name
-from pseudoword.models.load import load_model
-from pseudoword.models.protocols import BaseModel
-from pseudoword.services.pictures import preparation, read_and_encode
+from pseudoword.services.material import open_model, prepare
 from pseudoword.services.run_checks import check_free, check_name, check_same
 from pseudoword.services.run_pages import write_progress, write_report
 from pseudoword.services.run_settings import with_absolute_paths, with_changes, write_settings
 from pseudoword.services.several_words import (
     all_starting_rows,
     beside,
-    check_all_captions,
     check_other_words,
     is_own,
 )
 from pseudoword.services.suggest import suggested_text
+from pseudoword.services.team import as_launched, follow_launcher, gathered
 from pseudoword.services.training_task import Material, make_task, now, with_preview_prompt
 from pseudoword.settings import Settings
-from pseudoword.training.captions import Templates, load_templates, make_templates
+from pseudoword.training.captions import load_templates, make_templates
 from pseudoword.training.initial import with_vectors_of_file
 from pseudoword.training.loop import FIRST_FP16_SCALE, train
 from pseudoword.training.options import TrainOptions
 from pseudoword.training.other_words import words_of
-from pseudoword.training.pictures import Picture
 from pseudoword.training.run import RunFolder, RunRecord, digests, find_run, new_run_folder
-from pseudoword.training.sources import Source, check_pictures_folder, check_sources
 from pseudoword.training.state import TrainState
 from pseudoword.training.suggesting import SUGGEST
 from pseudoword.training.task import Task, why_ended
+from pseudoword.training.team import team_of_launcher
 
 
 def train_word(options: TrainOptions, settings: Settings) -> Iterator[Event]:
@@ -56,12 +53,16 @@ def train_word(options: TrainOptions, settings: Settings) -> Iterator[Event]:
         BadInput: any setting, folder or model that cannot be used; nothing has been written then.
         TrainingDiverged: the loss is no longer finite; the run's folder holds the state before.
     """
+    options = as_launched(options)
+    if team_of_launcher().rank > 0:
+        follow_launcher(options, settings)
+        return
     target = embedding_path(settings, options.name).absolute()
     check_free(options, target)
     for folder, what in ((target.parent, "the embeddings folder"), (settings.runs_dir, "the runs folder")):
         check_folder(folder, what)
     templates = load_templates(options.template)
-    model = _open(options, settings)
+    model = open_model(options, settings)
     options = with_vectors_of_file(options).resolved(model.family)
     asks = options.init_from == "text" and options.init == SUGGEST
     rows = {} if asks else all_starting_rows(model, options)
@@ -69,7 +70,7 @@ def train_word(options: TrainOptions, settings: Settings) -> Iterator[Event]:
     check_name(conditioner, templates, options)
     options = with_preview_prompt(options, templates)
     check_other_words(conditioner, templates, options, target)
-    material = yield from _prepare(conditioner, templates, options, settings.cache_dir)
+    material = yield from prepare(conditioner, templates, options, settings.cache_dir)
     if asks:
         own = [i for i, one in enumerate(material.pictures) if is_own(one, options)]
         pictures = [material.pictures[i] for i in own]
@@ -84,7 +85,7 @@ def train_word(options: TrainOptions, settings: Settings) -> Iterator[Event]:
     with held_alone(folder.lock, f"the run {folder.path}"):
         write_settings(folder, record)
         state.save(folder.state)
-        yield from _session(options, material, folder, state, record)
+        yield from _session(options, material, folder, state, record, settings)
 
 
 def resume_run(given: str, settings: Settings, **changes: Any) -> Iterator[Event]:
@@ -101,6 +102,9 @@ def resume_run(given: str, settings: Settings, **changes: Any) -> Iterator[Event
     """
     folder = find_run(given, settings.runs_dir)
     record = folder.read_record()
+    if team_of_launcher().rank > 0:
+        follow_launcher(replace(record.options, precision=record.precision), settings, record.templates)
+        return
     with held_alone(folder.lock, f"the run {folder.path}"):
         clear_leftovers(folder.path)
         yield from _continue(folder, record, settings, changes)
@@ -110,7 +114,7 @@ def _continue(folder: RunFolder, record: RunRecord, settings: Settings, changes:
     state = TrainState.load(folder.state)
     options, notes = with_changes(record, changes, state.step)
     torch.set_num_threads(record.num_threads)
-    model = _open(options, settings)
+    model = open_model(options, settings)
     if model.hash != record.model_hash:
         raise BadModel(
             f"{options.model} has the hash {model.hash}",
@@ -128,61 +132,19 @@ def _continue(folder: RunFolder, record: RunRecord, settings: Settings, changes:
     ]
     if any(own != model.widths() for own in widths):
         raise BadFile(f"the state in {folder.path} is not of this model", next_move="Start a new run")
-    material = yield from _prepare(Conditioner(model), make_templates(record.templates), options, settings.cache_dir)
+    material = yield from prepare(Conditioner(model), make_templates(record.templates), options, settings.cache_dir)
     check_same("pictures", material.pictures, record.pictures, options.pictures)
     check_same("held-back pictures", material.held_back, record.held_back, options.held_back)
     for note in notes:
         yield Warned(message=note)
     record = replace(record, options=options, device=str(model.device))
     write_settings(folder, record)
-    yield from _session(options, material, folder, state, record)
+    yield from _session(options, material, folder, state, record, settings)
 
 
 def embedding_path(settings: Settings, name: str) -> Path:
     """Where the finished embedding of this name goes."""
     return settings.embeddings_dir / f"{name}.safetensors"
-
-
-def _open(options: TrainOptions, settings: Settings) -> BaseModel:
-    """Everything that can be wrong is looked at before the slow part begins."""
-    check_sources(options.sources())
-    if options.held_back:
-        check_pictures_folder(Path(options.held_back))
-    return load_model(
-        options.model,
-        device=options.device,
-        precision=options.precision,
-        hash_cache=settings.cache_dir / "hashes.json",
-        vae=options.vae,
-        prediction=options.prediction,
-        memory=options.memory,
-    )
-
-
-def _prepare(
-    conditioner: Conditioner, templates: Templates, options: TrainOptions, cache_dir: Path
-) -> Generator[Event, None, Material]:
-    model = conditioner.model
-    how = preparation(options, model, options.seed)
-    cache = cache_dir / "latents" if options.cache_latents == "disk" else None
-    pictures, latents = yield from read_and_encode(model, options.sources(), how, "encoding pictures", cache)
-    held_back: list[Picture] = []
-    held_back_latents = None
-    if options.held_back:
-        judged = (Source(folder=Path(options.held_back)),)
-        how = replace(how, flip=False, masks="none")
-        held_back, held_back_latents = yield from read_and_encode(
-            model, judged, how, "encoding held-back pictures", cache
-        )
-    check_all_captions(conditioner, templates, options, (*pictures, *held_back))
-    return Material(
-        conditioner=conditioner,
-        templates=templates,
-        pictures=pictures,
-        latents=latents,
-        held_back=held_back,
-        held_back_latents=held_back_latents,
-    )
 
 
 def _record(options: TrainOptions, material: Material, target: Path) -> RunRecord:
@@ -204,10 +166,20 @@ def _record(options: TrainOptions, material: Material, target: Path) -> RunRecor
 
 
 def _session(
-    options: TrainOptions, material: Material, folder: RunFolder, state: TrainState, record: RunRecord
+    options: TrainOptions,
+    material: Material,
+    folder: RunFolder,
+    state: TrainState,
+    record: RunRecord,
+    settings: Settings,
 ) -> Iterator[Event]:
     """From the state to the end of the run; the word is written at the end or at a stop, not after a failure."""
-    task = make_task(options, material, folder)
+    with gathered(record, settings, material.conditioner.model.device) as team:
+        yield from _led(make_task(options, material, folder, team), material, state, record)
+
+
+def _led(task: Task, material: Material, state: TrainState, record: RunRecord) -> Iterator[Event]:
+    options, folder = task.options, task.folder
     yield _started(task, material, state)
     if options.steps is not None and task.num_steps < options.steps:
         yield Warned(message=f"the learning-rate schedule ends the training after {task.num_steps} steps")

@@ -29,6 +29,7 @@ from pseudoword.training.pictures import Picture
 from pseudoword.training.rate import parse_rates
 from pseudoword.training.run import RunFolder
 from pseudoword.training.task import Near, Rows, Task
+from pseudoword.training.team import Team
 
 _PREVIEW_PROMPTS = {"style": "a cat, [name] style", "subject": "a [name]"}
 _NEAREST = 3
@@ -46,7 +47,7 @@ class Material:
     held_back_latents: Latents | None
 
 
-def make_task(options: TrainOptions, material: Material, folder: RunFolder) -> Task:
+def make_task(options: TrainOptions, material: Material, folder: RunFolder, team: Team) -> Task:
     """What stays the same during the run.
 
     Raises:
@@ -69,7 +70,7 @@ def make_task(options: TrainOptions, material: Material, folder: RunFolder) -> T
         options=options,
         drawing=Drawing(
             seed=options.seed,
-            per_step=options.batch_size * options.accumulate,
+            per_step=options.batch_size * options.accumulate * team.size,
             lowest=options.min_timestep,
             end=_end_of_timesteps(options, conditioner.model.schedule.num_timesteps),
             offset_noise=options.offset_noise,
@@ -82,6 +83,7 @@ def make_task(options: TrainOptions, material: Material, folder: RunFolder) -> T
         save_copy=made_from.save,
         draw_preview=lambda rows, step, path: _draw_preview(conditioner, options, rows, step, path),
         nearest=lambda rows: _nearest(conditioner.model, rows),
+        team=team,
     )
 
 

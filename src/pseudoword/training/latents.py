@@ -20,6 +20,8 @@ from pseudoword.models.protocols import BaseModel
 from pseudoword.training.pictures import Picture
 
 _ENCODE_AT_ONCE = 4
+_PIXELS_AT_ONCE = 512 * 512
+"""Pictures are encoded one by one above this: the autoencoder's activations would otherwise be the peak of a run."""
 _PARTS = ("mean", "deviation")
 
 
@@ -97,7 +99,8 @@ def _groups(pictures: Sequence[Picture]) -> Iterator[list[int]]:
     """Neighbours of one size, a few at a time."""
     group: list[int] = []
     for i, picture in enumerate(pictures):
-        if group and (len(group) == _ENCODE_AT_ONCE or picture.pixels.shape != pictures[group[0]].pixels.shape):
+        full = len(group) == _ENCODE_AT_ONCE or (len(group) + 1) * picture.pixels[0].numel() > _PIXELS_AT_ONCE
+        if group and (full or picture.pixels.shape != pictures[group[0]].pixels.shape):
             yield group
             group = []
         group.append(i)

@@ -56,12 +56,12 @@ def take_step(task: Task, state: TrainState, optimizer: RowOptimizer) -> StepDon
     """One optimiser step; in fp16 repeated at a lower loss scale while gradients overflow."""
     start = time.perf_counter()
     rate = task.rates.at(state.step)
-    loss = _gradients(task, state, optimizer)
+    loss = _gradients(task, state)
     scale = state.loss_scale
     while not optimizer.gradients_are_finite() and math.isfinite(loss) and state.loss_scale > 1:
         state.loss_scale, state.good_steps = max(1.0, state.loss_scale / 4), 0
         optimizer.clear()
-        loss = _gradients(task, state, optimizer)
+        loss = _gradients(task, state)
     if not (math.isfinite(loss) and optimizer.gradients_are_finite()):
         optimizer.clear()
         state.loss_scale = scale
@@ -87,16 +87,28 @@ def take_step(task: Task, state: TrainState, optimizer: RowOptimizer) -> StepDon
     )
 
 
-def _gradients(task: Task, state: TrainState, optimizer: RowOptimizer) -> float:
+def follow(task: Task) -> None:
+    """Compute gradients for the leader of the team until it is done."""
+    while (call := task.team.wait(task.conditioner.model.device)) is not None:
+        task.team.add_up(call.rows, _own_gradients(task, call.step, call.scale, call.rows))
+
+
+def _gradients(task: Task, state: TrainState) -> float:
     """Put the step's gradients, times the loss scale, on the rows; return the mean loss."""
-    options = task.options
-    words = words_of(state.rows, options.name)
+    task.team.call(state.step, state.loss_scale, state.rows)
+    return task.team.add_up(state.rows, _own_gradients(task, state.step, state.loss_scale, state.rows))
+
+
+def _own_gradients(task: Task, step: int, scale: float, rows: Rows) -> float:
+    """The same for the samples of this process, as its part of the mean."""
+    team, batch, drawing = task.team, task.options.batch_size, task.drawing
+    words = words_of(rows, task.options.name)
     total = 0.0
-    for first in range(0, task.drawing.per_step, options.batch_size):
-        passes = range(first, first + options.batch_size)
-        for samples in draw_groups(task.data, task.conditioner.model.schedule, task.drawing, state.step, passes):
-            loss = _losses(task, samples, words).sum() / task.drawing.per_step
-            (loss * state.loss_scale).backward()
+    for first in range(team.rank * batch, drawing.per_step, team.size * batch):
+        passes = range(first, first + batch)
+        for samples in draw_groups(task.data, task.conditioner.model.schedule, drawing, step, passes):
+            loss = _losses(task, samples, words).sum() / drawing.per_step
+            (loss * scale).backward()
             total += float(loss.detach())
     return total
 

@@ -69,6 +69,10 @@ class TrainOptions(RecordOptions):
     )
     batch_size: int = field(default=4, metadata={"help": "Pictures per pass."})
     accumulate: int = field(default=1, metadata={"help": "Passes per optimiser step."})
+    num_processes: int = field(
+        default=1,
+        metadata={"help": "Processes that share every step, each with a batch of its own (one for each card)."},
+    )
     optimizer: str = field(
         default="adamw", metadata={"help": " | ".join(OPTIMIZERS) + " (prodigy finds its own rate)."}
     )
@@ -212,6 +216,7 @@ def _check_numbers(options: TrainOptions) -> None:
         "vectors": (1, MAX_VECTORS),
         "batch_size": (1, 1024),
         "accumulate": (1, 1024),
+        "num_processes": (1, 64),
         "seed": (0, 2**63 - 1),
         "editability": (0, 10),
         "ema": (0, 0.99999),

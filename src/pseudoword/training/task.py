@@ -14,6 +14,7 @@ from pseudoword.training.rate import RateSchedule
 from pseudoword.training.run import RunFolder
 from pseudoword.training.state import TrainState
 from pseudoword.training.stopping import has_settled, why_over
+from pseudoword.training.team import ALONE, Team
 
 Rows = Mapping[str, torch.Tensor]
 Near = tuple[tuple[str, tuple[tuple[tuple[str, float], ...], ...]], ...]
@@ -43,6 +44,8 @@ class Task:
     """Draws fixed-seed pictures with the rows after so many steps into a path."""
     nearest: Callable[[Rows], Near]
     """The vocabulary's words that the rows are near to."""
+    team: Team = ALONE
+    """The processes that compute this run."""
 
 
 def why_ended(task: Task, state: TrainState) -> str | None:
