@@ -13,7 +13,7 @@ EVERYDAY := not slow and not browser and not gpu
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-system demo test test-fast test-slow lint format types imports check bench bench-stopping docs \
+.PHONY: help setup setup-system demo test test-fast test-slow lint format types imports check bench bench-full-size bench-stopping docs \
 	screenshots regenerate clean
 
 help: ## list the targets
@@ -70,6 +70,9 @@ check: lint types imports test ## all that CI runs
 
 bench: setup ## a training step here against a plain diffusers loop, side by side
 	$(BIN)/python benchmarks/training_step.py $(ARGS)
+
+bench-full-size: setup ## time, memory and FLOPs of a step at SD1.5's size against the published recipe; needs 2 GB of disk
+	$(BIN)/python -m benchmarks.full_size $(ARGS)
 
 bench-stopping: setup ## how much earlier training ends by itself than after a fixed number of steps, and what it reaches
 	$(BIN)/python -m benchmarks.stopping $(ARGS)

@@ -3,10 +3,11 @@
     make bench-full-size              (or: python -m benchmarks.full_size --passes 5 --rounds 3)
 
 An SD1.5-shaped model with random weights (`random_models.py`), pictures of 512 × 512, batch 1, on the CPU. Every
-measured loop runs in a process of its own, which reports seconds for each pass after a first one that is not counted,
-the peak of its resident set, loading and encoding included, and the FLOPs of one pass. The programs take turns, so that a
-machine that changes its speed changes all; the ratio is the median over the turns. `--memory-only` measures peaks of
-the memory modes instead, also for an SDXL-shaped model. Prints a table and writes benchmarks/results/full-size.json.
+measured loop runs in a process of its own, which reports seconds for each pass after a first one that is not counted
+(wall and processor time), the peak of its resident set, loading and encoding included, and the FLOPs of the first
+pass. The programs take turns, so that a machine that changes its speed changes all; the ratio is the median over the
+turns. `--memory-only` measures peaks of the memory modes instead, also for an SDXL-shaped model. Prints a table and
+writes benchmarks/results/full-size.json.
 """
 
 import argparse

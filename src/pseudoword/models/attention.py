@@ -6,10 +6,11 @@ tile by tile (Dao 2023, FlashAttention-2, arXiv 2307.08691, §2.2 and Algorithm 
     D = rowsum(dO ∘ O)        dV = Pᵀ·dO
     dS = P ∘ (dO·Vᵀ - D)      dQ = s·dS·K      dK = s·dSᵀ·Q
 
-In half precision torch's fused operator reaches a quarter of a processor's matrix-product speed with the narrow heads
-of SD1; these products reach a half (docs/experiments.md). Scores come out of a product rounded to half precision: so
-that large ones lose nothing that matters, about the row's greatest is subtracted *inside* the product, as two more
-columns, and so is D. A softmax does not change by what is subtracted, so the greatest of some keys is good enough.
+In half precision torch's fused operator reaches about a third of a processor's matrix-product speed with the narrow
+heads of SD1; these products reach over two fifths (docs/experiments.md). Scores come out of a product rounded to half
+precision: so that large ones lose nothing that matters, about the row's greatest is subtracted *inside* the product,
+as two more columns, and so is D. A softmax does not change by what is subtracted, so the greatest of some keys is
+good enough.
 """
 
 from collections.abc import Iterator

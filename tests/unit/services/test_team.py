@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,8 +45,8 @@ class Programs:
         with (self.folder / name / "runs" / "zorp" / "loss.csv").open() as handle:
             return [float(row["loss"]) for row in csv.DictReader(handle)]
 
-    def rows(self, name):
-        return read_embedding(self.folder / name / "embeddings" / "zorp.safetensors").vectors["clip_l"]
+    def rows(self, name, word="zorp"):
+        return read_embedding(self.folder / name / "embeddings" / f"{word}.safetensors").vectors["clip_l"]
 
 
 @pytest.fixture
@@ -61,6 +62,17 @@ def test_two_processes_make_the_steps_of_one_with_twice_the_batch(programs):
     assert len(expected) == 4
     assert programs.losses("two") == pytest.approx(expected, rel=1e-5)
     assert (programs.rows("two") - programs.rows("one")).abs().max() < 1e-4
+
+
+@pytest.mark.timeout(280)
+def test_so_do_two_words_though_a_step_of_a_process_may_call_only_one(programs, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(programs.pictures, other)
+    both = ["--and", f"blip={other};init=dog;vectors=3"]
+    programs.finish(programs.start("one", "--batch-size", "2", *both))
+    programs.finish(programs.start("two", "--batch-size", "1", "--num-processes", "2", *both))
+    assert programs.losses("two") == pytest.approx(programs.losses("one"), rel=1e-5)
+    assert (programs.rows("two", "blip") - programs.rows("one", "blip")).abs().max() < 1e-4
 
 
 @pytest.mark.timeout(280)

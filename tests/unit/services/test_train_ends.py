@@ -172,9 +172,7 @@ def test_a_diverged_run_leaves_a_report_that_says_so(settings, options, monkeypa
     from pseudoword.training import loop
 
     real = loop._gradients
-    monkeypatch.setattr(
-        loop, "_gradients", lambda task, state, own: float("nan") if state.step == 4 else real(task, state, own)
-    )
+    monkeypatch.setattr(loop, "_gradients", lambda task, state: float("nan") if state.step == 4 else real(task, state))
     with pytest.raises(TrainingDiverged):
         list(train_word(options(), settings))
     assert "not a finite number" in (settings.runs_dir / "zorp" / "report.html").read_text()
