@@ -6,6 +6,7 @@ copied in), so nothing that happens to a training parameter or to a file later c
 """
 
 import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
@@ -128,3 +129,8 @@ def _owned(slot: str, table: torch.Tensor) -> torch.Tensor:
 
 def _rebuild(name: str, vectors: dict[str, torch.Tensor], provenance: Provenance) -> Embedding:
     return Embedding(name=name, vectors=vectors, provenance=provenance)
+
+
+def folded(trigger: str) -> str:
+    """The trigger as a tokenizer sees it: CLIP's does not tell cases apart."""
+    return unicodedata.normalize("NFC", trigger).lower()

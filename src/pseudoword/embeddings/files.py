@@ -1,13 +1,12 @@
 """Reading embedding files: container → raw mapping → layout → Embedding. Content alone counts, never the suffix."""
 
-import unicodedata
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from pseudoword.embeddings._provenance import from_fields, from_header, unquoted
 from pseudoword.embeddings.containers import Raw, container_of, safetensors_file
-from pseudoword.embeddings.embedding import Embedding, Provenance
+from pseudoword.embeddings.embedding import Embedding, Provenance, folded
 from pseudoword.embeddings.file_embedding import FileEmbedding
 from pseudoword.embeddings.found import Found
 from pseudoword.embeddings.layouts import find_all
@@ -167,9 +166,9 @@ def _names(found: list[Found], stem: str) -> list[str]:
     names: list[str] = []
     taken: set[str] = set()
     for number, one in enumerate(found, start=1):
-        usable = one.trigger is not None and _is_usable(one.trigger) and _folded(one.trigger) not in taken
+        usable = one.trigger is not None and _is_usable(one.trigger) and folded(one.trigger) not in taken
         name = cast("str", one.trigger) if usable else stem if len(found) == 1 else f"{stem}_{number}"
-        taken.add(_folded(name))
+        taken.add(folded(name))
         names.append(name)
     return names
 
@@ -177,10 +176,6 @@ def _names(found: list[Found], stem: str) -> list[str]:
 def _is_usable(name: str) -> bool:
     fits = name.isprintable() and name == name.strip() and 0 < len(name.encode(errors="replace")) <= _MAX_NAME
     return fits and name not in _KEYS and any(letter.isalnum() for letter in name)
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).lower()
 
 
 def _describe(content: bytes) -> str:

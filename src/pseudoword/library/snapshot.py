@@ -1,12 +1,12 @@
 """What a library holds at one moment: frozen values that can be handed around and kept."""
 
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from pseudoword.embeddings import Embedding, FileEmbedding
+from pseudoword.embeddings.embedding import folded
 
 _SHORT = 12
 
@@ -76,7 +76,7 @@ def arrange(everything: Iterable[Entry], unread: Iterable[Skipped], revision: in
     skipped = list(unread)
     for entry in everything:
         trigger = entry.embedding.name
-        first = taken.setdefault(_folded(trigger), entry)
+        first = taken.setdefault(folded(trigger), entry)
         if first is entry:
             entries[trigger] = entry
         else:
@@ -84,8 +84,3 @@ def arrange(everything: Iterable[Entry], unread: Iterable[Skipped], revision: in
             skipped.append(Skipped(path=entry.path, reason=reason, taken_by=first.path))
     by_path = sorted(skipped, key=lambda skip: str(skip.path))
     return Snapshot(revision=revision, entries=MappingProxyType(entries), skipped=tuple(by_path), everything=everything)
-
-
-def _folded(trigger: str) -> str:
-    """The trigger as a tokenizer sees it: CLIP's does not tell cases apart."""
-    return unicodedata.normalize("NFC", trigger).lower()

@@ -1,12 +1,12 @@
 """Look through the embeddings folder: what is loaded, what is not and why, whose names or vectors are the same."""
 
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pseudoword.embeddings import Embedding
 from pseudoword.embeddings.checksums import vectors_sha256
+from pseudoword.embeddings.embedding import folded
 from pseudoword.embeddings.files import read_embeddings
 from pseudoword.errors import BadFile
 from pseudoword.families import describe, family_of
@@ -123,10 +123,6 @@ def as_plain(shelf: Shelf) -> dict[str, object]:
     }
 
 
-def _folded(trigger: str) -> str:
-    return unicodedata.normalize("NFC", trigger).lower()
-
-
 def _collisions(snapshot: Snapshot) -> tuple[Collision, ...]:
     by_word: dict[str, list[Path]] = {}
     for skip in snapshot.skipped:
@@ -151,7 +147,7 @@ def _holds(path: Path, embedding: Embedding) -> bool:
     except BadFile:
         return False  # changed or removed since it was listed
     return any(
-        one.embedding.same_vectors(embedding) for one in found if _folded(one.embedding.name) == _folded(embedding.name)
+        one.embedding.same_vectors(embedding) for one in found if folded(one.embedding.name) == folded(embedding.name)
     )
 
 
