@@ -7,10 +7,10 @@ from typing import Any
 from pseudoword.conditioning.conditioner import Conditioner, Words
 from pseudoword.embeddings import Provenance
 from pseudoword.events import Warned
-from pseudoword.families import describe
 from pseudoword.generation.infotext import hash_list
 from pseudoword.library import Snapshot
 from pseudoword.models.protocols import BaseModel
+from pseudoword.services.library import misfit_reason
 
 _LEAST_DIGITS = 8
 
@@ -68,11 +68,11 @@ def same_model(digits: str, model: BaseModel) -> bool:
 
 
 def _reasons(conditioner: Conditioner, snapshot: Snapshot, fitting: set[str]) -> dict[str, str]:
-    model = describe(conditioner.model.widths())
+    widths = conditioner.model.widths()
     reasons = {skip.path.stem: skip.reason for skip in snapshot.skipped if skip.path.stem not in fitting}
     for entry in snapshot.entries.values():
         if entry.embedding.name not in fitting:
-            reasons[entry.embedding.name] = f"made for {describe(entry.embedding.widths)}, the model is {model}"
+            reasons[entry.embedding.name] = misfit_reason(entry.embedding, widths)
     return reasons
 
 
